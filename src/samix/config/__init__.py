@@ -1,0 +1,1 @@
+"""Typed, closed configuration: what may be set, its range and its default. Imports nothing heavy."""

@@ -1,0 +1,1 @@
+"""Types, random streams, schedules, files and errors that every other layer uses."""

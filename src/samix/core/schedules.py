@@ -1,0 +1,27 @@
+"""Schedules as pure functions of the step; they need no state, so nothing is saved for them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+BetaSchedule = Literal["linear", "cosine", "constant", "cosine_compound"]
+
+
+def mask_loss_weight(schedule: BetaSchedule, start: float, step: int, total: int) -> float:
+    """beta of the mask loss at a 0-based step (samix.md 2.4).
+
+    linear: start -> 0 over training (paper, default); cosine: plain half-cosine; constant; cosine_compound:
+    the running product that the released code computes.
+    """
+    if schedule == "linear":
+        return start * (1 - step / total)
+    if schedule == "cosine":
+        return start * _half_cosine(step, total)
+    if schedule == "cosine_compound":
+        return start * math.prod(_half_cosine(t, total) for t in range(step + 1))
+    return start
+
+
+def _half_cosine(step: int, total: int) -> float:
+    return (1 + math.cos(math.pi * step / total)) / 2

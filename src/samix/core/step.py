@@ -1,0 +1,40 @@
+"""Where a training run stands: the only source of randomness inside a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from samix.core.random import generator_for, numpy_generator_for
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """One training step: seed, 0-based global step and epoch, totals, and who and where we are."""
+
+    seed: int
+    step: int
+    total_steps: int
+    epoch: int
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = torch.device("cpu")
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Stream of this rank at this step, on the training device."""
+        return generator_for(self.seed, purpose, self.step, self.rank, device=self.device)
+
+    def shared_generator(self, purpose: str) -> torch.Generator:
+        """Stream that is equal on all ranks at this step, on the CPU."""
+        return generator_for(self.seed, purpose, self.step)
+
+    def numpy_generator(self, purpose: str) -> np.random.Generator:
+        """Stream of this rank at this step for scalars such as lam; no device is touched."""
+        return numpy_generator_for(self.seed, purpose, self.step, self.rank)
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that lies behind, in [0, 1)."""
+        return self.step / self.total_steps

@@ -1,0 +1,68 @@
+"""Weights as safetensors files that carry their own description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from samix.core.errors import DataError
+from samix.core.files import atomic_path
+
+_KEY = "samix"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Handle of a safetensors file; what nodes pass to each other instead of tensors."""
+
+    path: Path
+
+    def load(self, prefix: str = "") -> dict[str, torch.Tensor]:
+        """Tensors whose name starts with `prefix`, the prefix removed.
+
+        Raises: DataError where the file is missing or damaged, or nothing in it has the prefix.
+        """
+        with _opened(self.path) as file:
+            tensors = {
+                name.removeprefix(prefix): file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118 - not a dict
+                if name.startswith(prefix)
+            }
+        if not tensors:
+            raise DataError(f"{self.path} holds no tensor whose name starts with {prefix!r}.")
+        return tensors
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The JSON description saved with the tensors. Raises DataError where there is none."""
+        with _opened(self.path) as file:
+            text = (file.metadata() or {}).get(_KEY)
+        if text is None:
+            raise DataError(f"{self.path} was not written by samix: it has no 'samix' metadata.")
+        content: dict[str, Any] = json.loads(text)
+        return content
+
+
+def save_weights(
+    path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+) -> WeightsFile:
+    """Write tensors (moved to the CPU) and JSON metadata to one safetensors file, whole or not at all."""
+    # clone: safetensors refuses tensors that share storage, as views of one buffer do
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {_KEY: json.dumps(dict(metadata))})
+    return WeightsFile(Path(path))
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot read the weights {path}: {error}") from error
