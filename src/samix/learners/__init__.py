@@ -1,0 +1,1 @@
+"""nn.Modules with one training_step: they compose policy, objective and backbone."""

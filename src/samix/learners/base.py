@@ -1,0 +1,42 @@
+"""What `fit` trains: a module with one training step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from samix.config.training import OptimizerConfig
+from samix.core.step import StepContext
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """Modules that share one optimiser and its schedule; frozen parameters in them are left out."""
+
+    modules: list[nn.Module]
+    optimizer: OptimizerConfig
+
+
+class Learner(nn.Module, ABC):
+    """A module that knows how to train itself for one step.
+
+    Everything that the next step depends on is in its state_dict: that is what makes a resumed run exact.
+    """
+
+    @abstractmethod
+    def training_step(self, batch: Any, ctx: StepContext) -> dict[str, Tensor]:
+        """One step on this rank's batch: "loss", a scalar with gradient, and detached scalar metrics."""
+
+    @abstractmethod
+    def parameter_sets(self) -> dict[str, ParameterSet]:
+        """What is optimised and how, by name (the name appears in the metrics as lr/<name>)."""
+
+    def after_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional for learners without memory
+        """Called after the optimiser's step: enqueue keys, update a memory, clamp a parameter."""
+
+    def forward(self, batch: Any, ctx: StepContext) -> dict[str, Tensor]:
+        """The training step; it runs through forward so that DDP sees it."""
+        return self.training_step(batch, ctx)
