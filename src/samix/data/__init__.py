@@ -1,0 +1,20 @@
+"""Images: sources, checks, stores, batched augmentation and the order of training."""
+
+from __future__ import annotations
+
+from samix.data.augment import Augment, CropFlip, Normalize, Transform
+from samix.data.prepare import Prepared, open_images, prepare
+from samix.data.store import ImageStore, MemoryStore, ReadingStore
+
+__all__ = [
+    "Augment",
+    "CropFlip",
+    "ImageStore",
+    "MemoryStore",
+    "Normalize",
+    "Prepared",
+    "ReadingStore",
+    "Transform",
+    "open_images",
+    "prepare",
+]

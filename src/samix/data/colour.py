@@ -1,0 +1,61 @@
+"""Colour changes with one factor an image; all take and give float (n, 3, H, W) in [0, 1].
+
+Brightness, contrast and saturation blend as torchvision's do, with ITU-R 601 grey; hue turns the HSV circle.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gray(x: Tensor) -> Tensor:
+    """Luma (n, 1, H, W) of ITU-R 601."""
+    red, green, blue = x.unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+
+
+def adjust_brightness(x: Tensor, factor: Tensor) -> Tensor:
+    """Scale towards black; factor (n,), 1 changes nothing."""
+    return (x * _per_image(factor)).clamp(0, 1)
+
+
+def adjust_contrast(x: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the mean grey of the image; factor (n,), 1 changes nothing."""
+    return _blend(x, gray(x).mean((1, 2, 3), keepdim=True), factor)
+
+
+def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
+    """Blend with the grey image; factor (n,), 1 changes nothing, 0 is grey."""
+    return _blend(x, gray(x), factor)
+
+
+def adjust_hue(x: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue of HSV by `shift` (n,), in turns; value and saturation stay.
+
+    With chroma c = max - min and hue h in sixths, channel k of (5, 3, 1) is max - c * clamp(min(m, 4 - m), 0, 1)
+    where m = (k + h) mod 6, which needs no case by case assignment.
+    """
+    red, green, blue = x.unbind(1)
+    value, chroma = x.amax(1), x.amax(1) - x.amin(1)
+    safe = torch.where(chroma == 0, 1, chroma)
+    hue = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    hue = hue + 6 * shift[:, None, None]
+    channels = []
+    for k in (5, 3, 1):
+        m = torch.remainder(hue + k, 6)
+        channels.append(value - chroma * torch.minimum(m, 4 - m).clamp(0, 1))
+    return torch.stack(channels, 1)
+
+
+def _blend(x: Tensor, other: Tensor, factor: Tensor) -> Tensor:
+    factor = _per_image(factor)
+    return (factor * x + (1 - factor) * other).clamp(0, 1)
+
+
+def _per_image(factor: Tensor) -> Tensor:
+    return factor[:, None, None, None]

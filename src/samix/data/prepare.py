@@ -1,0 +1,110 @@
+"""From a data configuration to a manifest and a card, checked; and from these back to the images."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from samix.config.data import DataConfig
+from samix.core.errors import DataError
+from samix.data.checks import duplicate_problems, duplicates, listing_problems, raise_problems
+from samix.data.sources import SOURCES, Source
+from samix.data.store import ImageStore, store_of
+from samix.data.subset import limited
+from samix.data.survey import channel_statistics, overall_checksum, survey
+
+logger = logging.getLogger(__name__)
+COLUMNS = ["index", "path", "label", "class_name", "split", "checksum"]
+
+
+class Prepared(NamedTuple):
+    """manifest: one row an image (COLUMNS); card: the set in a JSON dict; class_counts: label, class_name,
+    train, test."""
+
+    manifest: pd.DataFrame
+    card: dict[str, Any]
+    class_counts: pd.DataFrame
+
+
+def prepare(config: DataConfig, seed: int) -> Prepared:
+    """List, check and describe a data set; nothing is written.
+
+    Args: seed of the split (where the source has none) and of `limit`.
+    Raises: DataError naming every problem at once; ConfigError for a limit that the data cannot fill.
+    """
+    source = SOURCES[config.source](config.root, config.download)
+    listing = source.listing(config.test_fraction, seed)
+    problems = listing_problems(listing, source.published)
+    rows = listing.rows
+    if config.limit is not None:
+        is_train = (rows["split"] == "train").to_numpy()
+        rows = rows.iloc[limited(rows["label"].to_numpy(), is_train, config.limit, seed)]
+    rows = pd.concat([rows[rows["split"] == split] for split in ("train", "test")], ignore_index=True)
+    rows["class_name"] = np.array(listing.classes, dtype=object)[rows["label"]]
+    manifest, unreadable = _with_checksums(source, rows, config.image_size)
+    repeated = duplicates(manifest)
+    if source.published is None:
+        problems += duplicate_problems(repeated)
+    raise_problems(problems + unreadable, source.name)
+    if len(repeated):
+        logger.warning("%s: %d test images occur in train; kept, as published", source.name, len(repeated))
+    card = _card(config, source, listing.classes, manifest) | {"duplicates": len(repeated)}
+    return Prepared(manifest, card, _class_counts(listing.classes, manifest))
+
+
+def open_images(card: dict[str, Any], manifest: pd.DataFrame, split: str) -> ImageStore:
+    """Images of one split ("train" or "test"), in the order of the manifest's rows.
+
+    Raises: DataError where the source no longer fits the manifest, such as a file that vanished.
+    """
+    root = None if card["root"] is None else Path(card["root"])
+    return _open(SOURCES[card["source"]](root), manifest, split, card["image_size"])
+
+
+def _open(source: Source, manifest: pd.DataFrame, split: str, image_size: int) -> ImageStore:
+    rows = manifest[manifest["split"] == split]
+    if rows.empty:
+        raise DataError(f"the manifest of {source.name!r} has no row of split {split!r}")
+    return store_of(source.reader(rows, image_size), torch.tensor(rows["label"].to_numpy(), dtype=torch.int64))
+
+
+def _with_checksums(source: Source, rows: pd.DataFrame, image_size: int) -> tuple[pd.DataFrame, list[str]]:
+    parts, problems = [], []
+    for _, part in rows.groupby("split", sort=False):
+        found = survey(source.reader(part, image_size))
+        parts.append(part.assign(checksum=found.checksums))
+        problems += found.problems
+    return pd.concat(parts, ignore_index=True)[COLUMNS], problems
+
+
+def _card(config: DataConfig, source: Source, classes: list[str], manifest: pd.DataFrame) -> dict[str, Any]:
+    mean, std = config.mean, config.std
+    if mean is None or std is None:
+        mean, std = map(tuple, channel_statistics(_open(source, manifest, "train", config.image_size)))
+    counts = manifest["split"].value_counts()
+    keys = manifest["split"] + " " + manifest["label"].astype(str) + " " + manifest["checksum"]
+    return {
+        "name": source.name,
+        "source": config.source,
+        "root": None if config.root is None else str(config.root),
+        "image_size": config.image_size,
+        "mean": list(mean),
+        "std": list(std),
+        "classes": classes,
+        "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
+        "checksum": overall_checksum(keys.tolist()),
+        "flip": source.flip,
+    }
+
+
+def _class_counts(classes: list[str], manifest: pd.DataFrame) -> pd.DataFrame:
+    table = pd.DataFrame({"label": range(len(classes)), "class_name": classes})
+    for split in ("train", "test"):
+        counts = manifest.loc[manifest["split"] == split, "label"].value_counts()
+        table[split] = table["label"].map(counts).fillna(0).astype(np.int64)
+    return table

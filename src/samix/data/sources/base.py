@@ -1,0 +1,83 @@
+"""What every source of images offers: a listing of its rows and a reader of their pixels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from samix.core.errors import DataError
+from samix.data.readers import Reader
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Rows of a source before any image is read.
+
+    classes: names in label order; rows: columns index (row in the source's own split), path (str below the
+    root, or None), label and split; problems: what the source found wrong, one sentence each.
+    """
+
+    classes: list[str]
+    rows: pd.DataFrame
+    problems: list[str] = field(default_factory=list)
+
+
+class Source(ABC):
+    """One data set on disk (or in a library), opened.
+
+    published: images a split must have (train, test) where the set is a published one; such a set is taken
+    as it is, so images that it holds twice are reported and not refused. flip: mirroring keeps the class.
+    """
+
+    published: ClassVar[Mapping[str, int] | None] = None
+    flip: ClassVar[bool] = True
+    name: str
+
+    @abstractmethod
+    def listing(self, test_fraction: float, seed: int) -> Listing:
+        """All rows of both splits. A source without splits of its own is split by fraction and seed."""
+
+    @abstractmethod
+    def reader(self, rows: pd.DataFrame, image_size: int) -> Reader:
+        """Pixels of `rows` (of one split, in their order). Raises DataError where a row does not fit."""
+
+
+def existing_root(root: Path | None, source: str) -> Path:
+    """The folder of a source. Raises DataError, saying what to set, where it is missing."""
+    if root is None:
+        raise DataError(f"source {source!r} needs a folder: set SAMIX_DATA_ROOT or data_preparation.root")
+    if not root.is_dir():
+        raise DataError(missing(root, source))
+    return root
+
+
+def missing(root: Path, source: str) -> str:
+    """The sentence for files that are not there."""
+    advice = "set SAMIX_DATA_ROOT to the folder that holds it"
+    if source != "folder":
+        advice += " or data_preparation.download=true"
+    return f"no {source} data in {root}: {advice}"
+
+
+def rows_of(labels: np.ndarray, split: str | np.ndarray) -> pd.DataFrame:
+    """Rows of an array source: one a label, numbered from 0, without paths."""
+    return pd.DataFrame({"index": np.arange(len(labels)), "path": None, "label": labels, "split": split})
+
+
+def match_rows(rows: pd.DataFrame, labels: np.ndarray, source: str) -> np.ndarray:
+    """Positions (n,) of `rows` in a source with `labels` (N,). Raises DataError where they disagree."""
+    index = rows["index"].to_numpy()
+    outside = (index < 0) | (index >= len(labels))
+    wrong = int(outside.sum()) or int((labels[index] != rows["label"].to_numpy()).sum())
+    if wrong:
+        raise DataError(
+            f"{wrong} rows of the manifest do not fit source {source!r} ({len(labels)} images): "
+            "its files changed; run data_preparation again"
+        )
+    return index

@@ -1,0 +1,76 @@
+"""A tree of image files: root/train/CLASS/* with root/test or root/val, or root/CLASS/* to be split."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from samix.core.errors import DataError
+from samix.data.readers import FileReader
+from samix.data.sources.base import Listing, Source, existing_root
+from samix.data.subset import stratified_split
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+
+
+class Folder(Source):
+    """Class names are folder names, labels their alphabetical order; hidden files and other types are skipped."""
+
+    def __init__(self, root: Path | None, download: bool = False) -> None:
+        self.root = existing_root(root, "folder")
+        self.name = self.root.resolve().name
+
+    def listing(self, test_fraction: float, seed: int) -> Listing:
+        """See `Source`; of test/ and val/ the first that has class folders counts."""
+        if not (self.root / "train").is_dir():
+            listing = _list({"": self.root}, self.root)
+            listing.rows["split"] = stratified_split(listing.rows["label"].to_numpy(), test_fraction, seed)
+            return listing
+        held_out = [self.root / name for name in ("test", "val") if _class_folders(self.root / name)]
+        if not held_out:
+            raise DataError(f"{self.root} has train/CLASS/* and neither test/CLASS/* nor val/CLASS/*: add one of them")
+        return _list({"train": self.root / "train", "test": held_out[0]}, self.root)
+
+    def reader(self, rows: pd.DataFrame, image_size: int) -> FileReader:
+        """See `Source`."""
+        paths = [self.root / path for path in rows["path"]]
+        vanished = [path for path in paths if not path.is_file()]
+        if vanished:
+            raise DataError(
+                f"{len(vanished)} images of the manifest are gone, the first is {vanished[0]}: "
+                "restore them or run data_preparation again"
+            )
+        return FileReader(paths, image_size)
+
+
+def _list(folders: dict[str, Path], root: Path) -> Listing:
+    classes = sorted({path.name for folder in folders.values() for path in _class_folders(folder)})
+    if not classes:
+        raise DataError(f"{root} holds no class folders: lay images out as CLASS/* or train/CLASS/* and test/CLASS/*")
+    label_of = {name: label for label, name in enumerate(classes)}
+    rows: list[tuple[int, str, int, str]] = []
+    problems = []
+    for split, folder in folders.items():
+        paths = [(path, label_of[sub.name]) for sub in _class_folders(folder) for path in _image_files(sub)]
+        rows += [(i, path.relative_to(root).as_posix(), label, split) for i, (path, label) in enumerate(paths)]
+        filled = {label for _, label in paths}
+        empty = [sub for sub in _class_folders(folder) if label_of[sub.name] not in filled]
+        problems += [f"class folder {sub} holds no image" for sub in empty]
+    frame = pd.DataFrame(rows, columns=["index", "path", "label", "split"]).astype({"index": np.int64, "label": np.int64})
+    return Listing(classes, frame, problems)
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _image_files(folder: Path) -> list[Path]:
+    found = []
+    for where, _, names in os.walk(folder, followlinks=True):
+        found += [Path(where, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)

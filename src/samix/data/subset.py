@@ -1,0 +1,64 @@
+"""Stratified choices of rows, deterministic in the seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from samix.core.errors import ConfigError
+from samix.core.random import numpy_generator_for
+
+
+def stratified_split(labels: np.ndarray, test_fraction: float, seed: int) -> np.ndarray:
+    """Split name, train or test, for each of `labels` (N,): about `test_fraction` of every class is test.
+
+    A class of two images or more has at least one on either side; a single image stays in training.
+    """
+    split = np.full(len(labels), "train", dtype=object)
+    generator = numpy_generator_for(seed, "split")
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        size = min(max(1, round(len(members) * test_fraction)), len(members) - 1)
+        split[members[:size]] = "test"
+    return split
+
+
+def stratified_subset(labels: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
+    """Sorted positions (total,) of a random subset of `labels` (N,) with their class shares.
+
+    Every class keeps at least one image, so classes <= total <= N is needed.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    quota = class_quota(counts, total)
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == label))[:size]
+        for label, size in zip(classes, quota, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def class_quota(counts: np.ndarray, total: int) -> np.ndarray:
+    """Split `total` over classes of `counts` (C,) images by largest remainders, at least one a class."""
+    spare = counts - 1
+    exact = (total - len(counts)) * spare / max(1, spare.sum())
+    quota = np.floor(exact).astype(np.int64)
+    # Stable sort: equal remainders go to the lower label, on every machine.
+    most = np.argsort(-(exact - quota), kind="stable")
+    quota[most[: total - len(counts) - quota.sum()]] += 1
+    return quota + 1
+
+
+def limited(labels: np.ndarray, is_train: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Sorted positions of `limit` training rows and of test rows in proportion, both stratified.
+
+    Raises: ConfigError for a limit below the number of classes or above the number of training rows.
+    """
+    train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    classes = len(np.unique(labels[train]))
+    if limit < classes:
+        raise ConfigError(f"data_preparation.limit={limit} is below the {classes} classes: raise it to {classes}")
+    if limit > len(train):
+        raise ConfigError(f"data_preparation.limit={limit} is more than the {len(train)} training images there are")
+    keep_train = stratified_subset(labels[train], limit, numpy_generator_for(seed, "limit_train"))
+    size = max(round(limit * len(test) / len(train)), len(np.unique(labels[test])))
+    keep_test = stratified_subset(labels[test], size, numpy_generator_for(seed, "limit_test"))
+    return np.sort(np.concatenate([train[keep_train], test[keep_test]]))
