@@ -13,10 +13,12 @@ from samix.config.base import Config
 class OptimizerConfig(Config):
     """One optimiser and its learning-rate schedule; names and meaning are timm's."""
 
-    name: str = Field("sgd", description="optimiser, a name known to timm (sgd, adamw, lamb, lars, ...)")
+    name: str = Field(
+        "momentum", description="timm's name: momentum (plain SGD), sgd (Nesterov's), adamw, lamb, lars, ..."
+    )
     lr: float = Field(0.03, gt=0, description="initial learning rate for the given batch size; not rescaled")
     min_lr: float = Field(0.0, ge=0, description="learning rate at the end of a cosine schedule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD and its relatives")
     weight_decay: float = Field(1e-4, ge=0)
     decay_all: bool = Field(True, description="decay biases and norms as well, as MoCo's and the SGD recipes do")
     schedule: Literal["cosine", "multistep", "constant"] = "cosine"

@@ -1,0 +1,20 @@
+"""What outputs are held to: class, cluster or instance, behind one interface.
+
+An objective offers `point_loss` and `pair_logit`; everything else is composed from them.
+"""
+
+from samix.objectives.base import Objective
+from samix.objectives.classes import ClassObjective
+from samix.objectives.instances import InstanceObjective, InstanceTargets
+from samix.objectives.mixed import EtaBalanced, eta_balanced, local_loss, mixed_loss
+
+__all__ = [
+    "ClassObjective",
+    "EtaBalanced",
+    "InstanceObjective",
+    "InstanceTargets",
+    "Objective",
+    "eta_balanced",
+    "local_loss",
+    "mixed_loss",
+]

@@ -1,0 +1,53 @@
+"""Instances: infoNCE against a queue of negatives (MoCo)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class InstanceTargets(NamedTuple):
+    """Keys (N, d) of length 1, without gradient, and the identity (N,) of the image each is of."""
+
+    keys: Tensor
+    index: Tensor
+
+
+@dataclass(frozen=True)
+class InstanceObjective:
+    """infoNCE with one positive and the queue as negatives; outputs are projections of length 1.
+
+    negatives (K, d); temperature > 0.
+    """
+
+    negatives: Tensor
+    temperature: float
+
+    def point_loss(self, outputs: Tensor, targets: InstanceTargets) -> Tensor:
+        """-log exp(z.k/t) / (exp(z.k/t) + sum_n exp(z.n/t)): (N, d) -> (N,).
+
+        Each call has its own softmax: the other parent of a mixed image is neither positive nor negative.
+        """
+        return F.cross_entropy(self.logits(outputs, targets), self._first(outputs), reduction="none")
+
+    def logits(self, outputs: Tensor, targets: InstanceTargets) -> Tensor:
+        """(N, 1 + K): the positive, then the queue, over temperature."""
+        outputs = outputs.float()
+        positive = (outputs * targets.keys).sum(1, keepdim=True)
+        return torch.cat([positive, outputs @ self.negatives.T], 1) / self.temperature
+
+    def pair_logit(self, outputs: Tensor, first: InstanceTargets, second: InstanceTargets) -> Tensor:
+        """(z.k_i - z.k_j) / t, the logit of the non-parametric binary cross-entropy (SAMix, BCE)."""
+        return (outputs.float() * (first.keys - second.keys)).sum(1) / self.temperature
+
+    def distinct(self, first: InstanceTargets, second: InstanceTargets) -> Tensor:
+        """Pairs of two different images."""
+        return first.index != second.index
+
+    @staticmethod
+    def _first(outputs: Tensor) -> Tensor:
+        return torch.zeros(len(outputs), dtype=torch.long, device=outputs.device)

@@ -1,0 +1,35 @@
+"""Checkpoints of a running `fit`: whole or absent, and only ever of the job that wrote them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from samix.core.files import atomic_path
+
+
+@dataclass
+class Checkpoint:
+    """Everything the next step depends on, after `step` finished steps."""
+
+    fingerprint: str
+    step: int
+    learner: dict[str, Any]
+    optimizers: list[dict[str, Any]]
+    history: list[dict[str, float]]
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint; an older one stays until the new one is complete."""
+        with atomic_path(path) as temporary:
+            torch.save(asdict(self), temporary)
+
+    @staticmethod
+    def load(path: Path, fingerprint: str) -> Checkpoint | None:
+        """The checkpoint at `path`, or None where there is none of a job with this fingerprint."""
+        if not path.exists():
+            return None
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return Checkpoint(**content) if content["fingerprint"] == fingerprint else None

@@ -1,0 +1,238 @@
+"""The one training loop: any Learner, on Accelerate, with live metrics and exact resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor
+from torch.optim import Optimizer
+
+from samix.config.training import OptimizerConfig
+from samix.core.errors import TrainingError
+from samix.core.progress import progress_bar
+from samix.core.random import seed_for
+from samix.core.step import StepContext
+from samix.learners.base import Learner, ParameterSet
+from samix.training.checkpoint import Checkpoint
+from samix.training.job import Job
+
+
+class Batches(Protocol):
+    """Batches as a pure function of (seed, step, rank), so that a resumed run sees what it would have seen."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch; an incomplete last batch is dropped."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a global batch."""
+
+    def load(self, ctx: StepContext) -> Any:
+        """This rank's part of the batch of `ctx.step`, on `ctx.device`."""
+
+
+EpochEnd = Callable[[Learner, StepContext], dict[str, float]]
+
+
+def fit(
+    learner: Learner,
+    batches: Batches,
+    *,
+    epochs: int,
+    job: Job,
+    accelerator: Accelerator,
+    name: str = "fit",
+    on_epoch_end: EpochEnd | None = None,
+) -> list[dict[str, float]]:
+    """Train `learner` in place for `epochs` and return the history, one row a logged step.
+
+    The job's checkpoint called `name` is continued where there is one. `on_epoch_end` returns metrics of
+    the epoch and must leave the learner's state alone.
+
+    Raises: TrainingError where a loss is not finite, before that state is saved anywhere.
+    """
+    run = _Run(learner, batches, epochs, job, accelerator, name)
+    run.resume()
+    run.train(on_epoch_end)
+    return run.history
+
+
+class _Run:
+    """State of one `fit`."""
+
+    def __init__(
+        self, learner: Learner, batches: Batches, epochs: int, job: Job, accelerator: Accelerator, name: str
+    ) -> None:
+        self.batches, self.job, self.accelerator = batches, job, accelerator
+        self.name = name
+        self.total = epochs * batches.steps_per_epoch
+        self.learner = learner.to(accelerator.device).train()
+        self.sets = learner.parameter_sets()
+        self.optimizers = [accelerator.prepare(_optimizer(s)) for s in self.sets.values()]
+        self.schedulers = [
+            _scheduler(o, s.optimizer, self.total)
+            for o, s in zip(self.optimizers, self.sets.values(), strict=True)
+        ]
+        # the wrapper that DDP and autocast need; `learner` stays the module itself
+        self.model = accelerator.prepare(learner)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self.pending: list[dict[str, Tensor]] = []
+
+    @property
+    def checkpoint(self) -> Any:
+        return self.job.work_dir / f"{self.name}.checkpoint.pt"
+
+    def resume(self) -> None:
+        saved = Checkpoint.load(self.checkpoint, self.job.fingerprint)
+        if saved is None:
+            return
+        self.step, self.history = saved.step, saved.history
+        self.learner.load_state_dict(saved.learner)
+        for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
+            optimizer.load_state_dict(state)
+
+    def train(self, on_epoch_end: EpochEnd | None) -> None:
+        main = self.accelerator.is_main_process
+        label = self.job.label if self.name == "fit" else f"{self.job.label} {self.name}"
+        with progress_bar(
+            label, self.total, self.step, size=self.batches.batch_size, unit="img", show=main
+        ) as bar:
+            while self.step < self.total:
+                self.train_step()
+                if self.step % self.batches.steps_per_epoch == 0 and on_epoch_end:
+                    self.flush()
+                    self.epoch_end(on_epoch_end)
+                if self.step % self.job.training.log_every == 0 or self.step == self.total:
+                    self.flush()
+                    bar.update(bar.task_ids[0], note=f"loss {self.history[-1]['loss']:.3f}")
+                if self.step % self.job.training.checkpoint_every == 0 or self.step == self.total:
+                    self.save()
+                bar.advance(bar.task_ids[0])
+        if main and self.job.sink:
+            self.job.sink.flush()
+
+    def train_step(self) -> None:
+        ctx = self.context(self.step)
+        # dropout and the samplers of libraries draw from the global generator
+        torch.manual_seed(seed_for(ctx.seed, "global", ctx.step, ctx.rank))
+        for scheduler in self.schedulers:
+            scheduler.step_update(self.step)
+        metrics = self.model(self.batches.load(ctx), ctx)
+        self.accelerator.backward(metrics["loss"])
+        for optimizer, parameters in zip(self.optimizers, self.sets.values(), strict=True):
+            if parameters.optimizer.clip_grad is not None:
+                self.accelerator.clip_grad_norm_(_trainable(parameters), parameters.optimizer.clip_grad)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.learner.after_step(ctx)
+        self.pending.append({key: value.detach() for key, value in metrics.items()})
+        self.step += 1
+
+    def context(self, step: int) -> StepContext:
+        return StepContext(
+            seed=seed_for(self.job.seed, f"{self.job.label}/{self.name}"),
+            step=step,
+            total_steps=self.total,
+            epoch=step // self.batches.steps_per_epoch,
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+            device=self.accelerator.device,
+        )
+
+    def epoch_end(self, on_epoch_end: EpochEnd) -> None:
+        self.learner.eval()
+        metrics = on_epoch_end(self.learner, self.context(self.step - 1))
+        self.learner.train()
+        self.history[-1] |= metrics
+        self.report(metrics)
+
+    def flush(self) -> None:
+        """Move the metrics of the last steps to the host in one transfer, check, average and report them."""
+        if not self.pending:
+            return
+        keys = list(self.pending[0])
+        table = torch.stack([torch.stack([row[key].float() for key in keys]) for row in self.pending])
+        rows = table.cpu()
+        losses = rows[:, keys.index("loss")]
+        if not bool(losses.isfinite().all()):
+            bad = self.step - len(rows) + int((~losses.isfinite()).nonzero()[0])
+            values = dict(zip(keys, rows[bad - self.step].tolist(), strict=True))
+            raise TrainingError(
+                f"{self.job.label}: the loss is not finite at step {bad} ({values}). "
+                "Lower the learning rate or use precision 'no'; the last checkpoint is from before."
+            )
+        means = dict(zip(keys, rows.mean(0).tolist(), strict=True))
+        rates = {
+            f"lr/{name}": o.param_groups[0]["lr"] for name, o in zip(self.sets, self.optimizers, strict=True)
+        }
+        epoch = self.step / self.batches.steps_per_epoch
+        self.pending = []
+        self.history.append({"step": float(self.step), "epoch": epoch, **means, **rates})
+        self.report({**means, **rates})
+
+    def report(self, metrics: dict[str, float]) -> None:
+        if self.accelerator.is_main_process and self.job.sink:
+            prefix = "" if self.name == "fit" else f"{self.name}/"
+            finite = {prefix + key: value for key, value in metrics.items() if math.isfinite(value)}
+            self.job.sink(finite, self.step)
+
+    def save(self) -> None:
+        self.flush()  # raises before a state with a loss that is not finite is kept
+        if self.accelerator.is_main_process:
+            Checkpoint(
+                self.job.fingerprint,
+                self.step,
+                self.learner.state_dict(),
+                [optimizer.state_dict() for optimizer in self.optimizers],
+                self.history,
+            ).save(self.checkpoint)
+
+
+def _trainable(parameters: ParameterSet) -> list[Tensor]:
+    return [p for module in parameters.modules for p in module.parameters() if p.requires_grad]
+
+
+def _optimizer(parameters: ParameterSet) -> Optimizer:
+    config = parameters.optimizer
+    # timm groups a module's parameters itself: biases, norms and the module's own no_weight_decay()
+    module = torch.nn.ModuleList(parameters.modules)
+    return create_optimizer_v2(
+        module,
+        opt=config.name,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        filter_bias_and_bn=not config.decay_all,
+    )
+
+
+def _scheduler(optimizer: Optimizer, config: OptimizerConfig, total: int) -> Scheduler:
+    """timm's schedule, stepped by iteration; timm counts it in 'epochs' of one update each."""
+    kind: dict[str, Any] = {
+        "cosine": {"sched": "cosine", "min_lr": config.min_lr},
+        "multistep": {
+            "sched": "multistep",
+            "decay_milestones": [round(m * total) for m in config.milestones],
+            "decay_rate": 0.1,
+        },
+        "constant": {"sched": "constant"},
+    }[config.schedule]
+    scheduler, _ = create_scheduler_v2(
+        optimizer,
+        num_epochs=total,
+        warmup_epochs=round(config.warmup * total),
+        warmup_lr=0.0,
+        step_on_epochs=False,
+        updates_per_epoch=1,
+        **kind,
+    )
+    return scheduler

@@ -1,0 +1,75 @@
+"""Start the worker of a job: in this process for one device, through torch elastic for several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from samix.config.training import TrainingConfig
+from samix.core.errors import ConfigError
+
+T = TypeVar("T")
+Worker = Callable[[T, Accelerator], None]
+
+
+def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
+    """Run `worker(job, accelerator)` on `training.devices` processes of this machine.
+
+    Several processes need a worker at the top level of a module and a picklable job; the result comes
+    back as a file. A worker's exception surfaces here.
+
+    Raises: ConfigError where a GPU, or more GPUs than there are, are asked for.
+    """
+    _check_devices(training)
+    if training.devices == 1:
+        _enter(worker, job, training)
+        return
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=training.devices,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        max_restarts=0,
+        start_method="spawn",
+        monitor_interval=0.1,
+    )
+    elastic_launch(config, _enter)(worker, job, training)
+
+
+def use_gpu(training: TrainingConfig) -> bool:
+    """Whether training goes to a GPU."""
+    return training.device != "cpu" and torch.cuda.is_available()
+
+
+def _check_devices(training: TrainingConfig) -> None:
+    if training.device == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("training.device is 'gpu', but torch sees no GPU here. Use 'auto' or 'cpu'.")
+    if use_gpu(training) and training.devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"training.devices is {training.devices}, but there are {torch.cuda.device_count()} GPUs."
+        )
+
+
+def _enter(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(training.threads or max(1, cores // training.devices))
+    # Accelerate keeps its state for the life of a process; the stages of one run may differ in precision
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(
+        cpu=not use_gpu(training),
+        mixed_precision=training.precision,
+        # the momentum network's statistics are each rank's own; the queue is kept equal by its updates
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+    worker(job, accelerator)
+    if torch.distributed.is_initialized():
+        accelerator.wait_for_everyone()
+        torch.distributed.destroy_process_group()
