@@ -1,0 +1,24 @@
+"""Clustering into pseudo labels: k-means with faiss, online deep clustering."""
+
+from samix.clustering.initial import initial_labels
+from samix.clustering.kmeans import Clusters, kmeans
+from samix.clustering.memory import ODCMemory
+from samix.clustering.metrics import SizeSummary, ari, nmi, purity, size_summary
+from samix.clustering.preprocess import l2_normalise, pca_whiten
+from samix.clustering.reweight import class_weights, weighted_cross_entropy
+
+__all__ = [
+    "Clusters",
+    "ODCMemory",
+    "SizeSummary",
+    "ari",
+    "class_weights",
+    "initial_labels",
+    "kmeans",
+    "l2_normalise",
+    "nmi",
+    "pca_whiten",
+    "purity",
+    "size_summary",
+    "weighted_cross_entropy",
+]

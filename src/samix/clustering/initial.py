@@ -1,0 +1,27 @@
+"""The first pseudo labels: k-means on the features of the whole training set (DeepCluster)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from samix.clustering.kmeans import kmeans
+from samix.clustering.preprocess import l2_normalise, pca_whiten
+from samix.config.clustering import ClusteringConfig
+from samix.core.random import seed_for
+
+
+def initial_labels(features: Tensor, config: ClusteringConfig, seed: int) -> Tensor:
+    """Cluster features (M, d), in data-set order: PCA whitening if asked for, rows of length 1, k-means.
+
+    Args: seed; another one starts from other centroids.
+    Returns: labels (M,) int64 on the device of features; a cluster may be empty where features coincide.
+    Raises: see `kmeans` and `pca_whiten`.
+    """
+    rows = features.float() if config.pca_dim is None else pca_whiten(features, config.pca_dim)
+    return kmeans(
+        l2_normalise(rows),
+        config.clusters,
+        config.kmeans_iterations,
+        seed_for(seed, "kmeans"),
+        config.faiss_device,
+    ).labels
