@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
@@ -11,20 +9,9 @@ from samix.clustering.memory import ODCMemory
 from samix.clustering.reweight import weighted_cross_entropy
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
+from samix.data import TwoViews
 from samix.learners.base import Learner, ParameterSet
 from samix.nn.backbones import Backbone
-
-
-class ClusteringBatch(Protocol):
-    """What the learner reads of a batch."""
-
-    @property
-    def view_q(self) -> Tensor:
-        """Augmented images (n, 3, H, W)."""
-
-    @property
-    def index(self) -> Tensor:
-        """Positions of the images in the training set, (n,) int64."""
 
 
 class ODCLearner(Learner):
@@ -51,8 +38,10 @@ class ODCLearner(Learner):
         self.register_buffer("change_ratio", torch.zeros(()))
         self._seen: tuple[Tensor, Tensor]
 
-    def training_step(self, batch: ClusteringBatch, ctx: StepContext) -> dict[str, Tensor]:
+    def training_step(self, batch: TwoViews, ctx: StepContext) -> dict[str, Tensor]:
         """Re-weighted cross entropy with the labels as they are before this step's update of the memory.
+
+        Only view q of the batch and its index are looked at.
 
         Metrics: loss; top1, share of images put into their cluster; change_ratio of the step before;
         cluster_min and cluster_max, members; cluster_empty, count.

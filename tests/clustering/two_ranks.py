@@ -1,0 +1,46 @@
+"""One of two gloo processes that share a memory's batches: rank, rendezvous file, output file."""
+
+import sys
+
+import torch
+import torch.distributed as dist
+
+from samix.clustering.memory import ODCMemory
+from samix.config.clustering import ClusteringConfig
+from samix.core.distributed import local_rows
+
+SAMPLES, DIM, STEPS, BATCH = 120, 8, 12, 16
+CONFIG = ClusteringConfig(clusters=6, min_cluster=8, centroid_interval=3)
+
+
+def train(seed=0):
+    """A memory after some steps of random features; each rank gives its rows of the global batch."""
+    generator = torch.Generator().manual_seed(seed)
+    memory = ODCMemory(SAMPLES, DIM, CONFIG)
+    memory.initialise(torch.randn(SAMPLES, DIM, generator=generator), seed)
+    ratios = []
+    for step in range(STEPS):
+        index = torch.randint(SAMPLES, (BATCH,), generator=generator)  # with repetitions, also across ranks
+        features = torch.randn(BATCH, DIM, generator=generator)
+        ratios.append(memory.update(local_rows(index), local_rows(features)))
+        memory.maintain(step)
+    return {**memory.state_dict(), "ratios": torch.stack(ratios)}
+
+
+def drifted_labels_are_noticed():
+    """Whether a memory notices that its labels are not those of the other rank."""
+    memory = ODCMemory(SAMPLES, DIM, CONFIG)
+    memory.labels.copy_(torch.arange(SAMPLES) % 6)
+    memory.labels[5] += dist.get_rank()
+    try:
+        memory.require_replicas()
+    except RuntimeError as error:
+        return "differ between ranks" in str(error)
+    return False
+
+
+if __name__ == "__main__":
+    rank, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    torch.save({"state": train(), "noticed": drifted_labels_are_noticed()}, out)
+    dist.destroy_process_group()
