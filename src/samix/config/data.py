@@ -18,10 +18,8 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Channels = tuple[
-    Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]
-]
+Unit = Annotated[float, Field(ge=0, le=1)]
+Channels = tuple[Unit, Unit, Unit]
 
 
 class DataConfig(Config):
@@ -32,8 +30,8 @@ class DataConfig(Config):
     )
     root: Path | None = Field(None, description="folder of the files; digits needs none")
     image_size: int = Field(32, ge=8, le=1024, description="side of the square images in pixels")
-    limit: int | None = Field(None, ge=1, description="training images to keep, stratified; test in proportion")
-    test_fraction: float = Field(0.2, gt=0, lt=1, description="test share of a source without a split of its own")
+    limit: int | None = Field(None, ge=1, description="training images to keep; test in proportion")
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="test share where a source has no split")
     download: bool = Field(False, description="let torchvision download fashion_mnist or cifar100 into root")
     mean: Channels | None = Field(None, description="per channel in [0, 1]; default: of the training images")
     std: Channels | None = Field(None, description="per channel in (0, 1]; default: of the training images")
@@ -53,13 +51,13 @@ class AugmentConfig(Config):
     crop_scale: Range = Field((0.2, 1.0), description="area of the random crop, as a share of the image")
     crop_ratio: Range = Field((3 / 4, 4 / 3), description="width / height of the random crop")
     flip: bool = Field(True, description="mirror half of the images; never where the data set forbids it")
-    jitter_p: Probability = Field(0.8, description="share of images whose colours are jittered")
+    jitter_p: Unit = Field(0.8, description="share of images whose colours are jittered")
     brightness: float = Field(0.4, ge=0, le=1, description="factor from U(1 - b, 1 + b)")
     contrast: float = Field(0.4, ge=0, le=1, description="factor from U(1 - c, 1 + c)")
     saturation: float = Field(0.4, ge=0, le=1, description="factor from U(1 - s, 1 + s)")
     hue: float = Field(0.1, ge=0, le=0.5, description="shift from U(-h, h), in turns of the colour circle")
-    gray_p: Probability = Field(0.2, description="share of images turned grey")
-    blur_p: Probability = Field(0.5, description="share of images blurred")
+    gray_p: Unit = Field(0.2, description="share of images turned grey")
+    blur_p: Unit = Field(0.5, description="share of images blurred")
     blur_sigma: Range = Field((0.1, 2.0), description="standard deviation of the Gaussian, in pixels")
 
     @model_validator(mode="after")

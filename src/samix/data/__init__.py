@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from samix.data.augment import Augment, CropFlip, Normalize, Transform
+from samix.data.order import Labelled, LabelledBatches, TwoViewBatches, TwoViews, epoch_order, iterate
 from samix.data.prepare import Prepared, open_images, prepare
 from samix.data.store import ImageStore, MemoryStore, ReadingStore
 
@@ -10,11 +11,17 @@ __all__ = [
     "Augment",
     "CropFlip",
     "ImageStore",
+    "Labelled",
+    "LabelledBatches",
     "MemoryStore",
     "Normalize",
     "Prepared",
     "ReadingStore",
     "Transform",
+    "TwoViewBatches",
+    "TwoViews",
+    "epoch_order",
+    "iterate",
     "open_images",
     "prepare",
 ]

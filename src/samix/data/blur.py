@@ -13,17 +13,24 @@ def kernel_size(image_size: int) -> int:
 
 
 def gaussian_blur(x: Tensor, sigma: Tensor, taps: int) -> Tensor:
-    """Blur float (n, C, H, W) with sigma (n,) in pixels, `taps` per axis, edges reflected; sigma 0: unchanged.
+    """Blur float (n, C, H, W) with sigma (n,) in pixels, edges reflected; sigma 0: unchanged.
 
-    One axis at a time, each a grouped convolution whose groups are the channels of all images.
+    taps: odd number of weights per axis, below 2 * min(H, W).
     """
-    n, channels, height, width = x.shape
-    kernel = _kernels(sigma.to(x.dtype), taps).repeat_interleave(channels, 0)
+    weights = _kernels(sigma.to(x.dtype), taps)[:, :, None, None, None]
     pad = taps // 2
-    x = functional.pad(x, (pad, pad, pad, pad), mode="reflect").reshape(1, n * channels, height + 2 * pad, -1)
-    x = functional.conv2d(x, kernel[:, None, None, :], groups=n * channels)
-    x = functional.conv2d(x, kernel[:, None, :, None], groups=n * channels)
-    return x.reshape(n, channels, height, width)
+    x = _weighted_shifts(functional.pad(x, (pad, pad, 0, 0), mode="reflect"), weights, 3)
+    return _weighted_shifts(functional.pad(x, (0, 0, pad, pad), mode="reflect"), weights, 2)
+
+
+def _weighted_shifts(padded: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Sum of shifted views along one axis; a grouped convolution takes 4 times as long at 32 pixels on a CPU."""
+    taps = weights.shape[1]
+    length = padded.shape[axis] - taps + 1
+    out = padded.narrow(axis, 0, length) * weights[:, 0]
+    for tap in range(1, taps):
+        out.addcmul_(padded.narrow(axis, tap, length), weights[:, tap])
+    return out
 
 
 def _kernels(sigma: Tensor, taps: int) -> Tensor:

@@ -17,14 +17,15 @@ def raise_problems(problems: Sequence[str], name: str) -> None:
     """Raise one DataError that names every problem (the first SHOWN, then how many more); none: return."""
     if not problems:
         return
-    lines = [f"data set {name!r} has {len(problems)} problems:", *(f"  - {line}" for line in problems[:SHOWN])]
+    lines = [f"data set {name!r} has {len(problems)} problems:"]
+    lines += [f"  - {line}" for line in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"  and {len(problems) - SHOWN} more")
     raise DataError("\n".join(lines))
 
 
 def listing_problems(listing: Listing, published: Mapping[str, int] | None) -> list[str]:
-    """What a listing shows: classes that cannot be learnt or tested, and wrong counts of a published set."""
+    """Problems of a listing: classes that cannot be learnt, wrong counts of a published set."""
     rows = listing.rows
     trained = set(rows.loc[rows["split"] == "train", "label"])
     tested = Counter(rows.loc[rows["split"] == "test", "label"])
@@ -34,6 +35,8 @@ def listing_problems(listing: Listing, published: Mapping[str, int] | None) -> l
             problems.append(f"class {name!r} has {tested[label]} images in test and none in train")
         elif label not in trained:
             problems.append(f"class {name!r} has no training image")
+    if not tested:
+        problems.append("there is no test image")
     counts = {"total": len(rows), **rows["split"].value_counts().to_dict()}
     for part, expected in (published or {}).items():
         found = counts.get(part, 0)

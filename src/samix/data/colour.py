@@ -33,8 +33,8 @@ def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
 def adjust_hue(x: Tensor, shift: Tensor) -> Tensor:
     """Turn the hue of HSV by `shift` (n,), in turns; value and saturation stay.
 
-    With chroma c = max - min and hue h in sixths, channel k of (5, 3, 1) is max - c * clamp(min(m, 4 - m), 0, 1)
-    where m = (k + h) mod 6, which needs no case by case assignment.
+    With chroma c = max - min and hue h in sixths, channel k of (5, 3, 1) is
+    max - c * clamp(min(m, 4 - m), 0, 1) where m = (k + h) mod 6, which needs no case by case assignment.
     """
     red, green, blue = x.unbind(1)
     value, chroma = x.amax(1), x.amax(1) - x.amin(1)

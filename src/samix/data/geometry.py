@@ -37,9 +37,9 @@ def random_crops(
 
 
 def crop_resize(images: Tensor, boxes: Tensor, flip: Tensor) -> Tensor:
-    """Cut `boxes` (n, 4: top, left, height, width) from float images (n, 3, S, S), scale them to S x S, mirror.
+    """Cut `boxes` (n, 4) from float images (n, 3, S, S), scale them to S x S, mirror where `flip` (n,).
 
-    Bilinear with edges repeated, which for crops (they only grow) is torchvision's resized_crop. flip: bool (n,).
+    Bilinear with the box's edges repeated: torchvision's resized_crop, as crops only grow.
     """
     size = images.shape[-1]
     unit = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) / size
@@ -47,7 +47,7 @@ def crop_resize(images: Tensor, boxes: Tensor, flip: Tensor) -> Tensor:
     rows = _coordinates(unit.expand(len(images), size), boxes[:, 0], boxes[:, 2], size)
     columns = torch.where(flip[:, None], 1 - unit, unit)
     columns = _coordinates(columns, boxes[:, 1], boxes[:, 3], size)
-    grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), -1)
+    grid = torch.stack([columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], -1)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 

@@ -23,8 +23,11 @@ COLUMNS = ["index", "path", "label", "class_name", "split", "checksum"]
 
 
 class Prepared(NamedTuple):
-    """manifest: one row an image (COLUMNS); card: the set in a JSON dict; class_counts: label, class_name,
-    train, test."""
+    """What is known of a data set before anyone trains on it.
+
+    manifest: one row an image, columns COLUMNS; card: JSON dict; class_counts: columns label, class_name,
+    train and test.
+    """
 
     manifest: pd.DataFrame
     card: dict[str, Any]
@@ -41,6 +44,8 @@ def prepare(config: DataConfig, seed: int) -> Prepared:
     listing = source.listing(config.test_fraction, seed)
     problems = listing_problems(listing, source.published)
     rows = listing.rows
+    if rows["split"].nunique() < 2:
+        raise_problems(problems, source.name)
     if config.limit is not None:
         is_train = (rows["split"] == "train").to_numpy()
         rows = rows.iloc[limited(rows["label"].to_numpy(), is_train, config.limit, seed)]
@@ -70,7 +75,8 @@ def _open(source: Source, manifest: pd.DataFrame, split: str, image_size: int) -
     rows = manifest[manifest["split"] == split]
     if rows.empty:
         raise DataError(f"the manifest of {source.name!r} has no row of split {split!r}")
-    return store_of(source.reader(rows, image_size), torch.tensor(rows["label"].to_numpy(), dtype=torch.int64))
+    labels = torch.tensor(rows["label"].to_numpy(), dtype=torch.int64)
+    return store_of(source.reader(rows, image_size), labels)
 
 
 def _with_checksums(source: Source, rows: pd.DataFrame, image_size: int) -> tuple[pd.DataFrame, list[str]]:
@@ -83,9 +89,10 @@ def _with_checksums(source: Source, rows: pd.DataFrame, image_size: int) -> tupl
 
 
 def _card(config: DataConfig, source: Source, classes: list[str], manifest: pd.DataFrame) -> dict[str, Any]:
-    mean, std = config.mean, config.std
-    if mean is None or std is None:
-        mean, std = map(tuple, channel_statistics(_open(source, manifest, "train", config.image_size)))
+    if config.mean is None or config.std is None:
+        mean, std = channel_statistics(_open(source, manifest, "train", config.image_size))
+    else:
+        mean, std = list(config.mean), list(config.std)
     counts = manifest["split"].value_counts()
     keys = manifest["split"] + " " + manifest["label"].astype(str) + " " + manifest["checksum"]
     return {
@@ -93,8 +100,8 @@ def _card(config: DataConfig, source: Source, classes: list[str], manifest: pd.D
         "source": config.source,
         "root": None if config.root is None else str(config.root),
         "image_size": config.image_size,
-        "mean": list(mean),
-        "std": list(std),
+        "mean": mean,
+        "std": std,
         "classes": classes,
         "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
         "checksum": overall_checksum(keys.tolist()),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from samix.core.errors import DataError
 
+Result = TypeVar("Result")
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -35,6 +37,10 @@ class Reader(ABC):
     @abstractmethod
     def read(self, positions: Sequence[int] | np.ndarray) -> Tensor:
         """Images at `positions` (n,), uint8 (n, 3, S, S)."""
+
+    def map(self, function: Callable[[int], Result], positions: Iterable[int]) -> list[Result]:
+        """Results of `function` at each position, in order; where reading is slow, by several threads."""
+        return [function(position) for position in positions]
 
 
 class ArrayReader(Reader):
@@ -78,8 +84,12 @@ class FileReader(Reader):
 
     def read(self, positions: Sequence[int] | np.ndarray) -> Tensor:
         """See `Reader`."""
+        return torch.cat(self.map(self._fitted, positions))
+
+    def map(self, function: Callable[[int], Result], positions: Iterable[int]) -> list[Result]:
+        """See `Reader`."""
         with ThreadPoolExecutor(self.threads) as pool:
-            return torch.cat(list(pool.map(self._fitted, positions)))
+            return list(pool.map(function, positions))
 
     def _fitted(self, position: int) -> Tensor:
         return fit_square(_to_tensor(self.original(position)[None]), self.image_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -63,12 +64,18 @@ class ReadingStore(ImageStore):
         return ReadingStore(self.reader, self.labels.to(device))
 
 
+def chunks(n: int, size: int) -> Iterator[Tensor]:
+    """Positions 0..n-1 in order, `size` at a time."""
+    for start in range(0, n, size):
+        yield torch.arange(start, min(start + size, n))
+
+
 def store_of(reader: Reader, labels: Tensor) -> ImageStore:
     """A store in memory where the images of `reader` fit into MEMORY_LIMIT, else one that reads on fetch."""
     size = reader.image_size
     if len(reader) * 3 * size * size > MEMORY_LIMIT:
         return ReadingStore(reader, labels)
     pixels = torch.empty(len(reader), 3, size, size, dtype=torch.uint8)
-    for part in torch.arange(len(reader)).split(_CHUNK):
+    for part in chunks(len(reader), _CHUNK):
         pixels[part] = reader.read(part.numpy())
     return MemoryStore(pixels, labels)

@@ -44,7 +44,7 @@ def class_quota(counts: np.ndarray, total: int) -> np.ndarray:
     # Stable sort: equal remainders go to the lower label, on every machine.
     most = np.argsort(-(exact - quota), kind="stable")
     quota[most[: total - len(counts) - quota.sum()]] += 1
-    return quota + 1
+    return np.asarray(quota + 1)
 
 
 def limited(labels: np.ndarray, is_train: np.ndarray, limit: int, seed: int) -> np.ndarray:
@@ -55,9 +55,9 @@ def limited(labels: np.ndarray, is_train: np.ndarray, limit: int, seed: int) -> 
     train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     classes = len(np.unique(labels[train]))
     if limit < classes:
-        raise ConfigError(f"data_preparation.limit={limit} is below the {classes} classes: raise it to {classes}")
+        raise ConfigError(f"data_preparation.limit={limit} is below the {classes} classes: raise it")
     if limit > len(train):
-        raise ConfigError(f"data_preparation.limit={limit} is more than the {len(train)} training images there are")
+        raise ConfigError(f"data_preparation.limit={limit}: there are only {len(train)} training images")
     keep_train = stratified_subset(labels[train], limit, numpy_generator_for(seed, "limit_train"))
     size = max(round(limit * len(test) / len(train)), len(np.unique(labels[test])))
     keep_test = stratified_subset(labels[test], size, numpy_generator_for(seed, "limit_test"))

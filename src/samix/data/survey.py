@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from samix.core.errors import DataError
 from samix.data.readers import Reader
-from samix.data.store import ImageStore
+from samix.data.store import ImageStore, chunks
 
 _CHUNK = 1024
 # An image set of a single colour has deviation 0; one grey level keeps the normalisation finite.
@@ -27,10 +25,9 @@ class Survey:
     problems: list[str]
 
 
-def survey(reader: Reader, threads: int = 8) -> Survey:
+def survey(reader: Reader) -> Survey:
     """Read every image of `reader` once, as it is stored."""
-    with ThreadPoolExecutor(threads) as pool:
-        outcomes = list(pool.map(lambda position: _checksum(reader, position), range(len(reader))))
+    outcomes = reader.map(lambda position: _checksum(reader, position), range(len(reader)))
     return Survey([checksum for checksum, _ in outcomes], [problem for _, problem in outcomes if problem])
 
 
@@ -45,7 +42,7 @@ def channel_statistics(store: ImageStore) -> tuple[list[float], list[float]]:
     Sums are integers, hence exact: the result does not depend on chunks or threads.
     """
     total, squares, count = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64), 0
-    for part in torch.arange(len(store)).split(_CHUNK):
+    for part in chunks(len(store), _CHUNK):
         pixels = store.fetch(part).to(torch.int64)
         total += pixels.sum((0, 2, 3))
         squares += pixels.square().sum((0, 2, 3))
@@ -62,5 +59,5 @@ def _checksum(reader: Reader, position: int) -> tuple[str, str]:
     except DataError as error:
         return "", str(error)
     digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(pixels.tobytes())
     return digest.hexdigest(), ""

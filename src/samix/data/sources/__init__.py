@@ -1,4 +1,4 @@
-"""Where images come from. To add a source: its file, one line in SOURCES, its name in DataConfig, its test."""
+"""Where images come from. A new source: its file, a line in SOURCES, its name in DataConfig, its test."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def missing(root: Path, source: str) -> str:
     advice = "set SAMIX_DATA_ROOT to the folder that holds it"
     if source != "folder":
         advice += " or data_preparation.download=true"
-    return f"no {source} data in {root}: {advice}"
+    return f"source {source!r}: no usable data in {root}: {advice}"
 
 
 def rows_of(labels: np.ndarray, split: str | np.ndarray) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from samix.core.errors import DataError
@@ -17,7 +16,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 
 
 class Folder(Source):
-    """Class names are folder names, labels their alphabetical order; hidden files and other types are skipped."""
+    """Class names are folder names, labels their alphabetical order; other and hidden files are skipped."""
 
     def __init__(self, root: Path | None, download: bool = False) -> None:
         self.root = existing_root(root, "folder")
@@ -31,7 +30,7 @@ class Folder(Source):
             return listing
         held_out = [self.root / name for name in ("test", "val") if _class_folders(self.root / name)]
         if not held_out:
-            raise DataError(f"{self.root} has train/CLASS/* and neither test/CLASS/* nor val/CLASS/*: add one of them")
+            raise DataError(f"{self.root} has train/ but no classes in test/ or val/: add one of them")
         return _list({"train": self.root / "train", "test": held_out[0]}, self.root)
 
     def reader(self, rows: pd.DataFrame, image_size: int) -> FileReader:
@@ -49,18 +48,20 @@ class Folder(Source):
 def _list(folders: dict[str, Path], root: Path) -> Listing:
     classes = sorted({path.name for folder in folders.values() for path in _class_folders(folder)})
     if not classes:
-        raise DataError(f"{root} holds no class folders: lay images out as CLASS/* or train/CLASS/* and test/CLASS/*")
-    label_of = {name: label for label, name in enumerate(classes)}
+        raise DataError(
+            f"{root} has no class folders: lay images out as train/CLASS/*, test/CLASS/* or CLASS/*"
+        )
     rows: list[tuple[int, str, int, str]] = []
     problems = []
     for split, folder in folders.items():
-        paths = [(path, label_of[sub.name]) for sub in _class_folders(folder) for path in _image_files(sub)]
-        rows += [(i, path.relative_to(root).as_posix(), label, split) for i, (path, label) in enumerate(paths)]
-        filled = {label for _, label in paths}
-        empty = [sub for sub in _class_folders(folder) if label_of[sub.name] not in filled]
-        problems += [f"class folder {sub} holds no image" for sub in empty]
-    frame = pd.DataFrame(rows, columns=["index", "path", "label", "split"]).astype({"index": np.int64, "label": np.int64})
-    return Listing(classes, frame, problems)
+        start = len(rows)
+        for sub in _class_folders(folder):
+            paths = [path.relative_to(root).as_posix() for path in _image_files(sub)]
+            first, label = len(rows) - start, classes.index(sub.name)
+            rows += [(first + number, path, label, split) for number, path in enumerate(paths)]
+            if not paths:
+                problems.append(f"class folder {sub} holds no image")
+    return Listing(classes, pd.DataFrame(rows, columns=["index", "path", "label", "split"]), problems)
 
 
 def _class_folders(folder: Path) -> list[Path]:
