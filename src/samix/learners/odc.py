@@ -47,7 +47,7 @@ class ODCLearner(Learner):
         cluster_min and cluster_max, members; cluster_empty, count.
         """
         labels = self.memory.labels[batch.index]
-        features = self.neck(self.backbone(batch.view_q).pooled)
+        features = self.neck(self.backbone(batch.images).pooled)
         logits = self.head(features)
         loss = weighted_cross_entropy(logits, labels, self.memory.class_weights())
         self._seen = (batch.index, features.detach())
