@@ -7,7 +7,7 @@ import torch.distributed as dist
 
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig
-from samix.core.distributed import local_rows
+from samix.core.distributed import local_rows, rank
 
 SAMPLES, DIM, STEPS, BATCH = 120, 8, 12, 16
 CONFIG = ClusteringConfig(clusters=6, min_cluster=8, centroid_interval=3)
@@ -17,7 +17,8 @@ def train(seed=0):
     """A memory after some steps of random features; each rank gives its rows of the global batch."""
     generator = torch.Generator().manual_seed(seed)
     memory = ODCMemory(SAMPLES, DIM, CONFIG)
-    memory.initialise(torch.randn(SAMPLES, DIM, generator=generator), seed)
+    features = torch.randn(SAMPLES, DIM, generator=generator)
+    memory.initialise(features + rank(), seed)  # an encoder may give other bits on other ranks
     ratios = []
     for step in range(STEPS):
         index = torch.randint(SAMPLES, (BATCH,), generator=generator)  # with repetitions, also across ranks
@@ -40,7 +41,7 @@ def drifted_labels_are_noticed():
 
 
 if __name__ == "__main__":
-    rank, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    number, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=2)
     torch.save({"state": train(), "noticed": drifted_labels_are_noticed()}, out)
     dist.destroy_process_group()

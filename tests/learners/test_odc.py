@@ -10,7 +10,7 @@ from samix.config.clustering import ClusteringConfig
 from samix.config.networks import BackboneConfig
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
-from samix.data import TwoViews
+from samix.data import Labelled
 from samix.learners.odc import ODCLearner
 from samix.nn.backbones import build_backbone
 
@@ -35,7 +35,8 @@ def learner():
 
 def batch_of(step):
     index = torch.randperm(IMAGES, generator=torch.Generator().manual_seed(step))[:BATCH]
-    return TwoViews(PIXELS[index], PIXELS[index], index, torch.zeros(BATCH, dtype=torch.int64))
+    no_labels = torch.full((BATCH,), -1)  # classes are not for ODC
+    return Labelled(PIXELS[index], no_labels, index)
 
 
 def context(step):

@@ -40,19 +40,22 @@ class ODCMemory(nn.Module):
         self.register_buffer("centroids", torch.zeros(config.clusters, dim))
 
     def initialise(self, features: Tensor, seed: int) -> None:
-        """First pseudo labels by k-means on features (M, d), in data-set order and equal on all ranks.
+        """First pseudo labels by k-means on features (M, d), in data-set order.
+
+        Those of rank 0 count, and k-means runs there only: neither encoder nor faiss promise equal bits on
+        every GPU.
 
         Raises: DataError for features of another shape or not finite; see `initial_labels`.
         """
         self._require_shape("features", features, self.features)
         labels = torch.empty_like(self.labels)
-        if rank() == 0:  # k-means on a GPU may differ between ranks: one of them speaks for all
+        if rank() == 0:
             labels.copy_(initial_labels(features, self.config, seed))
-        self.load(features, all_gather(labels)[: len(labels)])
+        self.load(_of_rank_zero(features.detach().to(self.features)), _of_rank_zero(labels))
 
     @torch.no_grad()
     def load(self, features: Tensor, labels: Tensor) -> None:
-        """Take over features (M, d) and labels (M,) that were computed before; empty clusters are refilled.
+        """Take over features (M, d) and labels (M,), equal on all ranks; empty clusters are refilled.
 
         Raises: DataError for another shape, or labels outside [0, C).
         """
@@ -135,6 +138,11 @@ def _min_cluster(config: ClusteringConfig, samples: int) -> int:
             "images there are. Use fewer clusters or a smaller min_cluster."
         )
     return min_cluster
+
+
+def _of_rank_zero(x: Tensor) -> Tensor:
+    """Rank 0's x, in blocks so that those of the other ranks need no room."""
+    return torch.cat([all_gather(block)[: len(block)] for block in x.split(2**16)])
 
 
 def _last_occurrence(index: Tensor) -> Tensor:

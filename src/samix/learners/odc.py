@@ -9,7 +9,7 @@ from samix.clustering.memory import ODCMemory
 from samix.clustering.reweight import weighted_cross_entropy
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
-from samix.data import TwoViews
+from samix.data import Labelled
 from samix.learners.base import Learner, ParameterSet
 from samix.nn.backbones import Backbone
 
@@ -38,10 +38,10 @@ class ODCLearner(Learner):
         self.register_buffer("change_ratio", torch.zeros(()))
         self._seen: tuple[Tensor, Tensor]
 
-    def training_step(self, batch: TwoViews, ctx: StepContext) -> dict[str, Tensor]:
+    def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
         """Re-weighted cross entropy with the labels as they are before this step's update of the memory.
 
-        Only view q of the batch and its index are looked at.
+        The batch's own labels are not looked at.
 
         Metrics: loss; top1, share of images put into their cluster; change_ratio of the step before;
         cluster_min and cluster_max, members; cluster_empty, count.
