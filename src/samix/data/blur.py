@@ -24,7 +24,7 @@ def gaussian_blur(x: Tensor, sigma: Tensor, taps: int) -> Tensor:
 
 
 def _weighted_shifts(padded: Tensor, weights: Tensor, axis: int) -> Tensor:
-    """Sum of shifted views along one axis; a grouped convolution takes 4 times as long at 32 pixels on a CPU."""
+    """Sum of shifted views along one axis; a grouped convolution took 4 times as long at 32 pixels."""
     taps = weights.shape[1]
     length = padded.shape[axis] - taps + 1
     out = padded.narrow(axis, 0, length) * weights[:, 0]

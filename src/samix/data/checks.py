@@ -17,7 +17,7 @@ def raise_problems(problems: Sequence[str], name: str) -> None:
     """Raise one DataError that names every problem (the first SHOWN, then how many more); none: return."""
     if not problems:
         return
-    lines = [f"data set {name!r} has {len(problems)} problems:"]
+    lines = [f"data set {name!r} cannot be used, problems found: {len(problems)}"]
     lines += [f"  - {line}" for line in problems[:SHOWN]]
     if len(problems) > SHOWN:
         lines.append(f"  and {len(problems) - SHOWN} more")
@@ -32,7 +32,7 @@ def listing_problems(listing: Listing, published: Mapping[str, int] | None) -> l
     problems = list(listing.problems)
     for label, name in enumerate(listing.classes):
         if label not in trained and tested[label]:
-            problems.append(f"class {name!r} has {tested[label]} images in test and none in train")
+            problems.append(f"class {name!r} is in test (images: {tested[label]}) and not in train")
         elif label not in trained:
             problems.append(f"class {name!r} has no training image")
     if not tested:
@@ -47,8 +47,9 @@ def listing_problems(listing: Listing, published: Mapping[str, int] | None) -> l
 
 def duplicates(manifest: pd.DataFrame) -> pd.DataFrame:
     """Test rows whose pixels occur in train, with column `train_path` of the first such training row."""
-    train = manifest[manifest["split"] == "train"].drop_duplicates("checksum").set_index("checksum")["path"]
-    test = manifest[(manifest["split"] == "test") & manifest["checksum"].isin(train.index)]
+    readable = manifest[manifest["checksum"] != ""]
+    train = readable[readable["split"] == "train"].drop_duplicates("checksum").set_index("checksum")["path"]
+    test = readable[(readable["split"] == "test") & readable["checksum"].isin(train.index)]
     return test.assign(train_path=train.reindex(test["checksum"]).to_numpy())
 
 

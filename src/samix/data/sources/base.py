@@ -77,7 +77,7 @@ def match_rows(rows: pd.DataFrame, labels: np.ndarray, source: str) -> np.ndarra
     wrong = int(outside.sum()) or int((labels[index] != rows["label"].to_numpy()).sum())
     if wrong:
         raise DataError(
-            f"{wrong} rows of the manifest do not fit source {source!r} ({len(labels)} images): "
-            "its files changed; run data_preparation again"
+            f"rows of the manifest that do not fit source {source!r} (images: {len(labels)}): {wrong}; "
+            "its files changed, run data_preparation again"
         )
     return index

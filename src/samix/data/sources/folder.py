@@ -39,7 +39,7 @@ class Folder(Source):
         vanished = [path for path in paths if not path.is_file()]
         if vanished:
             raise DataError(
-                f"{len(vanished)} images of the manifest are gone, the first is {vanished[0]}: "
+                f"images of the manifest that are gone: {len(vanished)}, the first is {vanished[0]}; "
                 "restore them or run data_preparation again"
             )
         return FileReader(paths, image_size)

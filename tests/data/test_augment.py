@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from samix.config.data import AugmentConfig
+from samix.data import Augment, CropFlip, Normalize
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": False}
+OFF = STILL | {"jitter_p": 0.0, "gray_p": 0.0, "blur_p": 0.0, "blur_sigma": (1.0, 2.0)}
+
+
+def _images(n=64, size=16, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, size, size), generator=generator, dtype=torch.uint8)
+
+
+def _views(images, seed=0, **settings):
+    augment = Augment(AugmentConfig(**settings), images.shape[-1], MEAN, STD)
+    return augment.view(images, torch.Generator().manual_seed(seed))
+
+
+def _changed(views, images):
+    return ((views - images / 255).abs().amax((1, 2, 3)) > 1e-4).float().mean().item()
+
+
+def test_normalize_is_pixel_minus_mean_over_std():
+    images = _images(4)
+    expected = torch.stack([(images[:, c].double() / 255 - MEAN[c]) / STD[c] for c in range(3)], 1)
+    torch.testing.assert_close(Normalize(MEAN, STD)(images), expected.float())
+
+
+def test_augment_ends_in_normalisation():
+    images, augment = _images(), Augment(AugmentConfig(), 16, MEAN, STD)
+    view = augment.view(images, torch.Generator().manual_seed(3))
+    assert view.min() >= -1e-6 and view.max() <= 1 + 1e-6
+    views = augment(images, torch.Generator().manual_seed(3))
+    assert views.dtype == torch.float32
+    torch.testing.assert_close(views, augment.normalize.of_unit(view))
+
+
+def test_the_same_generator_gives_the_same_view_and_another_does_not():
+    images = _images()
+    assert torch.equal(_views(images, seed=1), _views(images, seed=1))
+    assert _changed(_views(images, seed=1), 255 * _views(images, seed=2)) == 1
+
+
+def test_everything_off_is_the_identity():
+    images = _images()
+    torch.testing.assert_close(_views(images, **OFF), images / 255, atol=2e-6, rtol=0)
+
+
+def test_draws_differ_between_equal_images():
+    images = _images(1).expand(32, -1, -1, -1)
+    views = _views(images)
+    assert len(views.flatten(1).unique(dim=0)) == 32
+
+
+@pytest.mark.parametrize("name", ["jitter_p", "gray_p", "blur_p"])
+def test_each_operation_hits_its_share_of_images(name):
+    images = _images(1000, 8)
+    assert _changed(_views(images, **OFF | {name: 0.3}), images) == pytest.approx(0.3, abs=0.05)
+    assert _changed(_views(images, **OFF | {name: 1.0}), images) == 1
+
+
+def test_half_of_the_images_are_mirrored():
+    images = _images(1000, 8)
+    views = _views(images, **OFF | {"flip": True})
+    mirrored = torch.isclose(views, images.flip(-1) / 255, atol=1e-5).all((1, 2, 3))
+    kept = torch.isclose(views, images / 255, atol=1e-5).all((1, 2, 3))
+    assert torch.equal(mirrored, ~kept)
+    assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.06)
+
+
+def test_gray_views_have_equal_channels():
+    views = _views(_images(), gray_p=1.0)
+    torch.testing.assert_close(views[:, 0], views[:, 2])
+
+
+def test_crop_flip_only_moves_pixels():
+    images = torch.tensor([200, 100, 50], dtype=torch.uint8)[None, :, None, None].expand(8, 3, 16, 16)
+    views = CropFlip(AugmentConfig(), 16, MEAN, STD)(images, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(views, Normalize(MEAN, STD)(images), atol=1e-5, rtol=0)
+    noise = _images()
+    moved = CropFlip(AugmentConfig(), 16, MEAN, STD).view(noise, torch.Generator().manual_seed(0))
+    assert _changed(moved, noise) > 0.9
+
+
+def test_card_forbids_the_flip_and_gives_size_and_statistics():
+    card = {"flip": False, "image_size": 16, "mean": list(MEAN), "std": list(STD)}
+    augment = Augment.for_data(AugmentConfig(**OFF | {"flip": True}), card)
+    images = _images()
+    views = augment(images, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(views, Normalize(MEAN, STD)(images), atol=2e-5, rtol=0)
+    assert Augment.for_data(AugmentConfig(), card | {"flip": True}).config.flip
