@@ -1,0 +1,90 @@
+"""A Kedro session that refuses what cannot work and ends with one clear message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import click
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.io import DatasetError
+from kedro.runner import AbstractRunner, ParallelRunner
+
+from samix.core.errors import ConfigError, SamixError
+from samix.kedro.interrupts import interruptible, signal_behind
+from samix.kedro.suggestions import did_you_mean
+
+
+class Session(KedroSession):
+    """KedroSession for training: early checks, interrupts as errors, short messages on the command line."""
+
+    def run(  # type: ignore[override]
+        self,
+        pipeline_name: str | None = None,
+        pipeline_names: list[str] | None = None,
+        tags: Iterable[str] | None = None,
+        runner: AbstractRunner | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Run pipelines as KedroSession does.
+
+        Raises: ConfigError for an unknown pipeline or environment and for the ParallelRunner;
+            Interrupted at Ctrl-C and SIGTERM.
+        """
+        with interruptible():
+            names = pipeline_names or [pipeline_name or "__default__"]
+            _check_pipelines(names)
+            _check_runner(runner)
+            _check_environment(Path(self._conf_source), self.store.get("env"))
+            result: dict[str, Any] = super().run(pipeline_names=names, tags=tags, runner=runner, **options)
+            return result
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Close; on the command line an expected error ends as a message instead of a traceback."""
+        super().__exit__(exc_type, exc, tb)
+        if exc is None or click.get_current_context(silent=True) is None:
+            return
+        signum = signal_behind(exc)
+        if signum is not None or is_expected(exc):
+            raise _Message(str(exc), 1 if signum is None else 128 + signum) from None
+
+
+class _Message(click.ClickException):
+    """Printed as "Error: ..." by click, which then exits with the code."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+def is_expected(error: BaseException | None) -> bool:
+    """Whether the message alone tells the user what to do: our errors, also inside Kedro's DatasetError."""
+    if isinstance(error, DatasetError):
+        return isinstance(error.__cause__, OSError) or is_expected(error.__cause__)
+    return isinstance(error, SamixError)
+
+
+def _check_pipelines(names: list[str]) -> None:
+    for name in names:
+        if name not in pipelines:
+            known = [known for known in pipelines if known != "__default__"]
+            raise ConfigError(f"There is no pipeline {name!r}. {did_you_mean(name, known)}")
+
+
+def _check_runner(runner: AbstractRunner | None) -> None:
+    if isinstance(runner, ParallelRunner):
+        raise ConfigError(
+            "The ParallelRunner cannot run samix: its workers call no hooks, so nothing would be tracked. "
+            "Leave --runner out; training uses several processes through training.devices."
+        )
+
+
+def _check_environment(conf: Path, env: str | None) -> None:
+    if env and conf.is_dir() and not (conf / env).is_dir():
+        known = sorted(path.name for path in conf.iterdir() if path.is_dir())
+        raise ConfigError(f"There is no environment {env!r} in {conf.name}/. {did_you_mean(env, known)}")

@@ -1,0 +1,23 @@
+"""Kedro's settings of the project. Imports no torch, so that every command starts fast."""
+
+from samix.kedro.config_loader import ProjectConfigLoader
+from samix.kedro.mlflow_hook import MlflowHook
+from samix.kedro.parameter_hook import ParameterHook
+from samix.kedro.quiet import quiet
+from samix.kedro.session import Session
+from samix.kedro.timing_hook import TimingHook
+
+quiet()
+
+SESSION_CLASS = Session
+CONFIG_LOADER_CLASS = ProjectConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # an environment is a small difference to base, key by key
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
+}
+# pluggy calls the last hook first: parameters are checked before MLflow opens its store
+HOOKS = (TimingHook(), MlflowHook(), ParameterHook())
+# ours does its work
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow",)
