@@ -42,6 +42,14 @@ def test_equal_seeds_give_equal_bits(threads):
     assert not torch.equal(other.centroids, first.centroids)
 
 
+def test_separated_blobs_are_found_from_most_seeds():
+    """From random rows as a start they are found from one seed in three: two starts share a blob."""
+    blob = torch.arange(6).repeat(30)
+    x = 5 * torch.eye(6)[blob] + 0.1 * torch.randn(180, 6, generator=torch.Generator().manual_seed(1))
+    found = [kmeans(x, 6, 20, seed).labels for seed in range(12)]
+    assert sum(len(torch.unique(labels * 6 + blob)) == 6 for labels in found) >= 10
+
+
 def test_seeds_of_63_bits_are_welcome():
     assert len(kmeans(ROWS, 2, 5, seed=2**63 - 1).labels) == 300
 

@@ -113,6 +113,13 @@ def test_change_ratio_is_that_of_the_step_before(learner):
     assert learner(batch_of(1), context(1))["change_ratio"] == changed
 
 
+def test_memory_is_maintained_at_the_step_of_the_context(learner, monkeypatch):
+    steps = []
+    monkeypatch.setattr(learner.memory, "maintain", steps.append)
+    train(learner, range(4, 7))
+    assert steps == [4, 5, 6]
+
+
 def test_head_starts_small_and_learns_without_momentum(learner):
     sets = learner.parameter_sets()
     assert sets["encoder"].optimizer.momentum == 0.9

@@ -2,7 +2,7 @@
 
 from samix.clustering.initial import initial_labels
 from samix.clustering.kmeans import Clusters, kmeans
-from samix.clustering.memory import ODCMemory
+from samix.clustering.memory import ODCMemory, smallest_cluster
 from samix.clustering.metrics import SizeSummary, ari, nmi, purity, size_summary
 from samix.clustering.preprocess import l2_normalise, pca_whiten
 from samix.clustering.reweight import class_weights, weighted_cross_entropy
@@ -20,5 +20,6 @@ __all__ = [
     "pca_whiten",
     "purity",
     "size_summary",
+    "smallest_cluster",
     "weighted_cross_entropy",
 ]

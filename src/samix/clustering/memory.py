@@ -34,7 +34,7 @@ class ODCMemory(nn.Module):
     def __init__(self, samples: int, dim: int, config: ClusteringConfig) -> None:
         super().__init__()
         self.config = config
-        self.min_cluster = _min_cluster(config, samples)
+        self.min_cluster = smallest_cluster(config, samples)
         self.register_buffer("features", torch.zeros(samples, dim))
         self.register_buffer("labels", torch.full((samples,), -1))
         self.register_buffer("centroids", torch.zeros(config.clusters, dim))
@@ -129,7 +129,11 @@ class ODCMemory(nn.Module):
             raise DataError(f"Clustering expects {name} {tuple(held.shape)}, got {tuple(given.shape)}.")
 
 
-def _min_cluster(config: ClusteringConfig, samples: int) -> int:
+def smallest_cluster(config: ClusteringConfig, samples: int) -> int:
+    """Members that a cluster of `samples` images must have to stay: min_cluster, or its default.
+
+    Raises: ConfigError if not all clusters can have as many, which is worth knowing before training.
+    """
     size = samples / config.clusters
     min_cluster = config.min_cluster or max(2, round(0.15 * size))
     if min_cluster > size:
@@ -142,7 +146,7 @@ def _min_cluster(config: ClusteringConfig, samples: int) -> int:
 
 def _of_rank_zero(x: Tensor) -> Tensor:
     """Rank 0's x, in blocks so that those of the other ranks need no room."""
-    return torch.cat([all_gather(block)[: len(block)] for block in x.split(2**16)])
+    return torch.cat([all_gather(block)[: len(block)] for block in torch.split(x, 2**16)])
 
 
 def _last_occurrence(index: Tensor) -> Tensor:
