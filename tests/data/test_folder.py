@@ -28,6 +28,11 @@ def test_val_serves_where_there_is_no_test(folder):
     assert _paths(Folder(folder).listing(0.2, 0), "test")[0] == "val/cat/0.png"
 
 
+def test_test_comes_before_val(folder, write):
+    write(folder / "val/cat/0.png", 60)
+    assert {path.split("/")[0] for path in _paths(Folder(folder).listing(0.2, 0), "test")} == {"test"}
+
+
 def test_classes_right_below_the_root_are_split(folder):
     listing = Folder(folder / "train").listing(0.25, seed=0)
     assert sorted(path.split("/")[0] for path in _paths(listing, "test")) == ["cat", "dog"]

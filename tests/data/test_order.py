@@ -63,7 +63,9 @@ def test_ranks_partition_the_global_batch_in_rank_order(store):
     assert torch.equal(torch.cat([part.index for part in parts]), whole.index)
     assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
     # Ranks draw from streams of their own: equal draws would correlate the views across ranks.
-    assert all(part.view_q.shape == (2, 3, 8, 8) for part in parts)
+    raw = store.fetch(parts[1].index)
+    assert torch.equal(parts[1].view_q, _augment()(raw, _context(1, 1, 4).generator("augment_q")))
+    assert not torch.equal(parts[1].view_q, _augment()(raw, _context(1, 0, 4).generator("augment_q")))
 
 
 def test_views_come_from_their_own_streams():

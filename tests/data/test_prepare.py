@@ -158,6 +158,13 @@ def test_two_damaged_images_are_no_duplicates(folder):
         prepare(_folder_config(folder), seed=0)
 
 
+def test_folders_without_any_image_are_told(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=r"problems found: 5(.|\n)*dog holds no image(.|\n)*no test image"):
+        prepare(_folder_config(tmp_path), seed=0)
+
+
 def test_a_vanished_file_is_named(folder):
     prepared = prepare(_folder_config(folder), seed=0)
     (folder / "train/cat/1.png").unlink()
