@@ -1,4 +1,4 @@
-"""The self-supervised host and the stages that use it."""
+"""The self-supervised host."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pydantic import Field
 
 from samix.config.base import Config
 from samix.config.data import AugmentConfig
-from samix.config.mixing import MixerTrainingConfig, PolicyConfig
-from samix.config.networks import ProjectorConfig
+from samix.config.networks import BackboneConfig, ProjectorConfig
 from samix.config.training import OptimizerConfig
 
 
@@ -23,14 +22,8 @@ class MoCoConfig(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
-class MixerPretrainingConfig(MixerTrainingConfig):
-    """Stage mixer_pretraining: SAMix online on MoCo v2."""
+class ModelConfig(Config):
+    """The network and its self-supervised host, shared by every stage."""
 
-    epochs: int = Field(100, ge=1)
-
-
-class SSLTrainingConfig(Config):
-    """Stage ssl_training: MoCo v2 with a policy."""
-
-    epochs: int = Field(200, ge=1)
-    policy: PolicyConfig = PolicyConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    moco: MoCoConfig = MoCoConfig()

@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from typing import TYPE_CHECKING, Any
 
 from samix.core.errors import DataError
 from samix.core.files import atomic_path
+
+if TYPE_CHECKING:
+    import torch
 
 _KEY = "samix"
 
@@ -54,6 +53,8 @@ def save_weights(
     path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
 ) -> WeightsFile:
     """Write tensors (moved to the CPU) and JSON metadata to one safetensors file, whole or not at all."""
+    from safetensors.torch import save_file  # imports torch, which handles alone do not need
+
     # clone: safetensors refuses tensors that share storage, as views of one buffer do
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     with atomic_path(path) as temporary:
@@ -62,6 +63,8 @@ def save_weights(
 
 
 def _opened(path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
     try:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:

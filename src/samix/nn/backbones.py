@@ -27,20 +27,21 @@ class Backbone(nn.Module):
 
     def __init__(self, net: nn.Module, tap: int) -> None:
         super().__init__()
-        self.net = net
+        # channels last makes convolutions up to twice as fast, on CPUs as on tensor cores
+        self.net = net.to(memory_format=torch.channels_last)
         self.tap = tap
         self.width: int = net.num_features  # type: ignore[assignment]  # timm sets it on every model
         self.tap_channels, self.tap_stride = self._measure_tap()
 
     def forward(self, x: Tensor) -> Features:
         """Images (N, 3, H, W) -> Features. One pass."""
-        last, (tap,) = self.net.forward_intermediates(x, indices=[self.tap])  # type: ignore[operator]
+        last, (tap,) = self.net.forward_intermediates(_channels_last(x), indices=[self.tap])  # type: ignore[operator]
         return Features(tap, self.net.forward_head(last, pre_logits=True))  # type: ignore[operator]
 
     def tap_map(self, x: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> the tap's map (N, C, h, w); later stages do not run."""
         (tap,) = self.net.forward_intermediates(  # type: ignore[operator]
-            x, indices=[self.tap], stop_early=True, intermediates_only=True
+            _channels_last(x), indices=[self.tap], stop_early=True, intermediates_only=True
         )
         return tap  # type: ignore[no-any-return]
 
@@ -48,7 +49,8 @@ class Backbone(nn.Module):
     def _measure_tap(self) -> tuple[int, int]:
         training = self.net.training
         size = 64
-        shape = self.net.eval() and self.tap_map(torch.zeros(1, 3, size, size)).shape
+        self.net.eval()
+        shape = self.tap_map(torch.zeros(1, 3, size, size)).shape
         self.net.train(training)
         return shape[1], size // shape[2]
 
@@ -77,6 +79,10 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
         net.maxpool = nn.Identity()
     return Backbone(net, config.tap)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _require_resnet(config: BackboneConfig, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -65,6 +66,15 @@ def fit(
     return run.history
 
 
+def has_checkpoint(job: Job, name: str) -> bool:
+    """Whether the `fit` called `name` of this job has begun before."""
+    return Checkpoint.load(_checkpoint_path(job, name), job.fingerprint) is not None
+
+
+def _checkpoint_path(job: Job, name: str) -> Path:
+    return job.work_dir / f"{name}.checkpoint.pt"
+
+
 class _Run:
     """State of one `fit`."""
 
@@ -87,12 +97,8 @@ class _Run:
         self.history: list[dict[str, float]] = []
         self.pending: list[dict[str, Tensor]] = []
 
-    @property
-    def checkpoint(self) -> Any:
-        return self.job.work_dir / f"{self.name}.checkpoint.pt"
-
     def resume(self) -> None:
-        saved = Checkpoint.load(self.checkpoint, self.job.fingerprint)
+        saved = Checkpoint.load(_checkpoint_path(self.job, self.name), self.job.fingerprint)
         if saved is None:
             return
         self.step, self.history = saved.step, saved.history
@@ -194,7 +200,7 @@ class _Run:
                 self.learner.state_dict(),
                 [optimizer.state_dict() for optimizer in self.optimizers],
                 self.history,
-            ).save(self.checkpoint)
+            ).save(_checkpoint_path(self.job, self.name))
 
 
 def _trainable(parameters: ParameterSet) -> list[Tensor]:

@@ -27,7 +27,7 @@ def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
 
     Raises: ConfigError where a GPU, or more GPUs than there are, are asked for.
     """
-    _check_devices(training)
+    check_devices(training)
     if training.devices == 1:
         _enter(worker, job, training)
         return
@@ -49,7 +49,8 @@ def use_gpu(training: TrainingConfig) -> bool:
     return training.device != "cpu" and torch.cuda.is_available()
 
 
-def _check_devices(training: TrainingConfig) -> None:
+def check_devices(training: TrainingConfig) -> None:
+    """Raise ConfigError where the devices that training asks for are not there."""
     if training.device == "gpu" and not torch.cuda.is_available():
         raise ConfigError("training.device is 'gpu', but torch sees no GPU here. Use 'auto' or 'cpu'.")
     if use_gpu(training) and training.devices > torch.cuda.device_count():

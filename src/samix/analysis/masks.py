@@ -1,0 +1,85 @@
+"""Pictures of what a Mixer has learnt."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from samix.data import ImageStore, Normalize
+from samix.mixup import Guides, SAMixP
+
+LAMS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
+"""The sweep of lam that the paper shows."""
+
+
+@torch.no_grad()
+def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normalize) -> Figure:
+    """x_i | x_j | masks over lam, and below them the mixed images, for each pair.
+
+    Args: first, second (n, 3, S, S) uint8, n pairs; normalize, as the policy's images are.
+    The masks are the Mixer's own, before lambda adjusting.
+    """
+    maps = Guides(*(policy.maps(normalize(x), None) for x in (first, second)))
+    size = (first.shape[-2], first.shape[-1])
+    masks = [policy.mixer(maps.first, maps.second, lam, size).mask for lam in LAMS]
+    columns = 2 + len(LAMS)
+    figure = Figure(figsize=(1.1 * columns, 2.3 * len(first) + 0.4), layout="constrained")
+    axes = figure.subplots(2 * len(first), columns, squeeze=False)
+    for pair, (x, y) in enumerate(zip(first / 255, second / 255, strict=True)):
+        upper, lower = axes[2 * pair], axes[2 * pair + 1]
+        _show(upper[0], x, "$x_i$")
+        _show(upper[1], y, "$x_j$")
+        for ax in lower[:2]:
+            ax.axis("off")
+        for column, (lam, mask) in enumerate(zip(LAMS, masks, strict=True), start=2):
+            own = mask[pair]
+            _show(upper[column], own, f"$\\lambda$={lam:g}\nmean {float(own.mean()):.2f}", cmap="viridis")
+            _show(lower[column], own * x + (1 - own) * y, "")
+    figure.suptitle("Mask $s_i$ of the first image (yellow 1, purple 0) and the mixed image, over $\\lambda$")
+    return figure
+
+
+@torch.no_grad()
+def attention_sheet(
+    policy: SAMixP, first: Tensor, second: Tensor, normalize: Normalize, lam: float = 0.5
+) -> Figure:
+    """What the mask is made of: content map of x_j, attention of the centre of x_i, and the mask.
+
+    Args: first, second (n, 3, S, S) uint8; lam of the mix.
+    """
+    maps = Guides(*(policy.maps(normalize(x), None) for x in (first, second)))
+    size = (first.shape[-2], first.shape[-1])
+    mask, attention, content = policy.mixer(maps.first, maps.second, lam, size)
+    height, width = content.shape[-2:]
+    centre = (height // 2) * width + width // 2
+    rows = attention[:, centre].unflatten(1, (height, width))
+    titles = ("$x_i$", "$x_j$", "content $v_j$", "attention of\nthe centre", "mask $s_i$", "mixed")
+    figure = Figure(figsize=(1.4 * len(titles), 1.4 * len(first) + 0.8), layout="constrained")
+    axes = figure.subplots(len(first), len(titles), squeeze=False)
+    for pair, (x, y) in enumerate(zip(first / 255, second / 255, strict=True)):
+        own = mask[pair]
+        shown = (x, y, content[pair], rows[pair][None], own, own * x + (1 - own) * y)
+        for ax, image, title in zip(axes[pair], shown, titles, strict=True):
+            _show(ax, image, title if pair == 0 else "", cmap="viridis", spread=image.shape[0] == 1)
+    figure.suptitle(f"Inside the Mixer at $\\lambda$ = {lam:g} (maps spread over their own range)")
+    return figure
+
+
+def _show(ax: Axes, image: Tensor, title: str, cmap: str | None = None, spread: bool = False) -> None:
+    pixels = image.float().cpu().permute(1, 2, 0).numpy()
+    limits = {} if spread else {"vmin": 0.0, "vmax": 1.0}
+    one_channel = pixels.shape[2] == 1
+    ax.imshow(pixels[..., 0] if one_channel else pixels.clip(0, 1), cmap=cmap, **limits)
+    ax.set_title(title, fontsize=8)
+    ax.axis("off")
+
+
+def pairs_of_classes(store: ImageStore, pairs: int) -> tuple[Tensor, Tensor]:
+    """The first images (pairs, 3, S, S) of consecutive classes and their partners of the next class."""
+    classes = store.labels.unique()
+    firsts = torch.stack([(store.labels == c).nonzero()[0, 0] for c in classes])
+    chosen = torch.arange(2 * pairs) % len(firsts)
+    images = store.fetch(firsts[chosen])
+    return images[0::2], images[1::2]

@@ -1,0 +1,59 @@
+"""Parameters of the training stages, as conf/base/parameters_<stage>.yml spells them out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from samix.config.base import Config
+from samix.config.clustering import ClusteringConfig
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.training import OptimizerConfig
+
+
+class PseudoLabelsConfig(Config):
+    """Stage pseudo_labels: online deep clustering from a random, a given or a briefly trained encoder."""
+
+    init: Literal["random", "given", "moco"] = Field("moco", description="where the encoder starts")
+    init_weights: Path | None = Field(None, description="given: safetensors file of an earlier encoder")
+    init_epochs: int = Field(10, ge=1, description="moco: epochs of MoCo before the first k-means")
+    epochs: int = Field(10, ge=1, description="epochs of online clustering")
+    batch_size: int = Field(256, ge=2)
+    clustering: ClusteringConfig = ClusteringConfig()
+    optimizer: OptimizerConfig = OptimizerConfig(lr=0.06, weight_decay=1e-5, schedule="constant")
+
+    @model_validator(mode="after")
+    def _given_weights_are_named(self) -> Self:
+        if (self.init == "given") != (self.init_weights is not None):
+            raise ValueError("init: given and init_weights: <file> belong together")
+        return self
+
+
+class MixerPretrainingConfig(MixerTrainingConfig):
+    """Stage mixer_pretraining: SAMix online on MoCo v2."""
+
+    epochs: int = Field(100, ge=1)
+
+
+class SSLTrainingConfig(Config):
+    """Stage ssl_training: MoCo v2 with a policy."""
+
+    epochs: int = Field(200, ge=1)
+    policy: PolicyConfig = PolicyConfig()
+
+
+class LinearEvaluationConfig(Config):
+    """Stage linear_evaluation: a linear classifier and kNN on frozen features (MoCo's protocol)."""
+
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(256, ge=1)
+    augmentation: Literal["none", "crop_flip"] = Field(
+        "crop_flip", description="none: features are computed once; crop_flip: anew for every epoch's crops"
+    )
+    optimizer: OptimizerConfig = OptimizerConfig(
+        lr=0.1, weight_decay=0.0, schedule="multistep", milestones=(0.6, 0.8)
+    )
+    knn_neighbours: int = Field(20, ge=1)
+    knn_temperature: float = Field(0.07, gt=0)

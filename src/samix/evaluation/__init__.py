@@ -1,0 +1,1 @@
+"""Features, kNN and the figures of a linear evaluation."""

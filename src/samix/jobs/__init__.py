@@ -1,0 +1,1 @@
+"""What the worker processes run: handles in, one result file out."""

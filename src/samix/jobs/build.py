@@ -1,0 +1,38 @@
+"""Build networks so that equal seeds give equal weights, whatever else has drawn random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from samix.config.networks import BackboneConfig
+from samix.core.random import seed_for
+from samix.core.weights import WeightsFile
+from samix.nn import Backbone, build_backbone
+
+T = TypeVar("T")
+
+BACKBONE = "backbone."
+"""Prefix of the backbone's tensors in every weights file."""
+
+
+def seeded(build: Callable[[], T], seed: int, purpose: str) -> T:
+    """Call `build` with torch's global generator in the state of (seed, purpose), then put it back."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_for(seed, purpose))
+        return build()
+
+
+def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | None = None) -> Backbone:
+    """A backbone with the run's initial weights, the same in every stage, or with those of a file."""
+    backbone = seeded(lambda: build_backbone(config), seed, "backbone")
+    if weights is not None:
+        backbone.load_state_dict(weights.load(BACKBONE))
+    return backbone
+
+
+def prefixed(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:
+    """State of a module under `prefix`, as it goes into a weights file."""
+    return {prefix + name: tensor for name, tensor in module.state_dict().items()}

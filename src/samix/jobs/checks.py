@@ -1,0 +1,50 @@
+"""Do the settings of all stages fit the data and the machine? Asked once, before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from samix.clustering.faiss_library import faiss_uses_gpu
+from samix.config.detection import DetectionConfig
+from samix.config.ssl import ModelConfig
+from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
+from samix.config.training import TrainingConfig
+from samix.core.errors import ConfigError
+from samix.learners.moco import check_moco
+from samix.nn import build_backbone
+from samix.training.launch import check_devices
+
+
+def check_settings(
+    card: Mapping[str, Any],
+    model: ModelConfig,
+    training: TrainingConfig,
+    pseudo_labels: PseudoLabelsConfig,
+    linear: LinearEvaluationConfig,
+    detection: DetectionConfig,
+) -> None:
+    """Raise ConfigError, DataError or DependencyError where a later stage could not run."""
+    images = card["counts"]["train"]
+    check_devices(training)
+    build_backbone(model.backbone)
+    check_moco(model.moco, images)
+    check_pseudo_labels(pseudo_labels, images)
+    check_linear(linear, images)
+    if detection.root is not None and detection.source == "voc" and not detection.root.exists():
+        raise ConfigError(f"detection_transfer.root: there is no folder {detection.root}.")
+
+
+def check_pseudo_labels(config: PseudoLabelsConfig, images: int) -> None:
+    """Raise ConfigError or DependencyError where the stage pseudo_labels cannot run."""
+    for key, value in (("clustering.clusters", config.clustering.clusters), ("batch_size", config.batch_size)):
+        if value > images:
+            raise ConfigError(f"pseudo_labels.{key} is {value}, but there are {images} training images.")
+    faiss_uses_gpu(config.clustering.faiss_device)
+
+
+def check_linear(config: LinearEvaluationConfig, images: int) -> None:
+    """Raise ConfigError where the stage linear_evaluation cannot run."""
+    for key, value in (("batch_size", config.batch_size), ("knn_neighbours", config.knn_neighbours)):
+        if value > images:
+            raise ConfigError(f"linear_evaluation.{key} is {value}, but there are {images} training images.")

@@ -1,0 +1,124 @@
+"""Job of the stage pseudo_labels: an encoder, k-means on its features, then online deep clustering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from samix.clustering import metrics
+from samix.clustering.memory import ODCMemory
+from samix.config.ssl import ModelConfig
+from samix.config.stages import PseudoLabelsConfig
+from samix.core.step import StepContext
+from samix.core.weights import WeightsFile
+from samix.data import Augment, ImageStore, LabelledBatches, Normalize, TwoViewBatches, open_images
+from samix.evaluation.features import extract_features
+from samix.jobs.build import BACKBONE, prefixed, seeded, start_backbone
+from samix.jobs.moco import about_backbone
+from samix.jobs.checks import check_pseudo_labels
+from samix.learners.base import Learner
+from samix.learners.moco import MoCo, check_moco
+from samix.learners.odc import ODCLearner
+from samix.nn import Encoder
+from samix.training import Job, fit, has_checkpoint
+
+PROJECTOR = "projector."
+
+
+@dataclass(frozen=True, kw_only=True)
+class PseudoLabelsJob(Job):
+    """card, manifest: the images; model: network, and the MoCo of init: moco."""
+
+    card: dict[str, Any]
+    manifest: pd.DataFrame
+    model: ModelConfig
+    config: PseudoLabelsConfig
+
+
+def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
+    """Cluster the training images; the result holds the encoder, labels (M,) and centroids (C, d)."""
+    images = int((job.manifest["split"] == "train").sum())
+    check_pseudo_labels(job.config, images)
+    if job.config.init == "moco":
+        check_moco(job.model.moco, images)
+    store = open_images(job.card, job.manifest, "train").to(accelerator.device)
+    augment = Augment.for_data(job.model.moco.augment, job.card)
+    encoder = _starting_encoder(job, store, augment, accelerator)
+    learner = _learner(job, encoder, store, accelerator)
+    batches = LabelledBatches(store, augment, job.config.batch_size, job.seed)
+
+    def scores(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
+        return agreement(learner.memory.labels, store.labels)
+
+    history = fit(
+        learner,
+        batches,
+        epochs=job.config.epochs,
+        job=job,
+        accelerator=accelerator,
+        name="odc",
+        on_epoch_end=scores,
+    )
+    if accelerator.is_main_process:
+        memory = learner.memory
+        tensors = (
+            prefixed(encoder.backbone, BACKBONE)
+            | prefixed(encoder.projector, PROJECTOR)
+            | {"labels": memory.labels, "centroids": memory.centroids}
+        )
+        job.finish(tensors, about_backbone(job.model.backbone, history))
+
+
+def agreement(pseudo_labels: Tensor, labels: Tensor) -> dict[str, float]:
+    """NMI, ARI and purity of pseudo labels (M,) against labels (M,)."""
+    return {
+        "nmi": metrics.nmi(pseudo_labels, labels),
+        "ari": metrics.ari(pseudo_labels, labels),
+        "purity": metrics.purity(pseudo_labels, labels),
+    }
+
+
+def _starting_encoder(
+    job: PseudoLabelsJob, store: ImageStore, augment: Augment, accelerator: Accelerator
+) -> Encoder:
+    backbone = start_backbone(job.model.backbone, job.seed)
+    encoder = seeded(lambda: Encoder(backbone, job.model.moco.projector), job.seed, "projector")
+    if job.config.init_weights is not None:
+        given = WeightsFile(job.config.init_weights)
+        encoder.backbone.load_state_dict(given.load(BACKBONE))
+    if job.config.init == "moco" and not has_checkpoint(job, "odc"):
+        learner = MoCo(encoder, job.model.moco, seed=job.seed)
+        batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
+        fit(
+            learner,
+            batches,
+            epochs=job.config.init_epochs,
+            job=job,
+            accelerator=accelerator,
+            name="init",
+        )
+    return encoder.to(accelerator.device)
+
+
+def _learner(
+    job: PseudoLabelsJob, encoder: Encoder, store: ImageStore, accelerator: Accelerator
+) -> ODCLearner:
+    memory = ODCMemory(len(store), job.model.moco.projector.out, job.config.clustering).to(accelerator.device)
+    if not has_checkpoint(job, "odc"):  # a restored memory must not see k-means again
+        normalize = Normalize(job.card["mean"], job.card["std"])
+        features = extract_features(
+            encoder,
+            lambda images: encoder.projector(encoder.backbone(images).pooled),
+            store,
+            normalize,
+            job.config.batch_size,
+        )
+        memory.initialise(features, job.seed)
+    return seeded(
+        lambda: ODCLearner(encoder.backbone, encoder.projector, memory, job.config.optimizer), job.seed, "odc_head"
+    )

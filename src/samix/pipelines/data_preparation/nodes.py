@@ -1,0 +1,48 @@
+"""Nodes of the stage data_preparation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from samix.config.data import DataConfig
+from samix.config.detection import DetectionConfig
+from samix.config.ssl import ModelConfig
+from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
+from samix.config.training import TrainingConfig
+
+
+def prepare_images(data: DataConfig, seed: int) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
+    """Read, check and list the images: manifest, card and class counts."""
+    from samix.data import prepare
+
+    return tuple(prepare(data, seed))  # type: ignore[return-value]
+
+
+def check_settings(
+    card: dict[str, Any],
+    model: ModelConfig,
+    training: TrainingConfig,
+    pseudo_labels: PseudoLabelsConfig,
+    linear: LinearEvaluationConfig,
+    detection: DetectionConfig,
+) -> dict[str, Any]:
+    """Hold the settings of all later stages against the data; the card passes through."""
+    from samix.jobs.checks import check_settings as check
+
+    check(card, model, training, pseudo_labels, linear, detection)
+    return card
+
+
+def describe_images(
+    card: dict[str, Any], manifest: pd.DataFrame, class_counts: pd.DataFrame
+) -> tuple[dict[str, float], Any, Any]:
+    """Figures, contact sheet and chart of the class counts."""
+    from samix.analysis.images import class_counts_figure, contact_sheet
+    from samix.data import open_images
+
+    metrics = {f"data.{split}": float(count) for split, count in card["counts"].items()}
+    metrics |= {"data.classes": float(len(card["classes"])), "data.duplicates": float(card["duplicates"])}
+    sheet = contact_sheet(open_images(card, manifest, "train"), card)
+    return metrics, sheet, class_counts_figure(class_counts)

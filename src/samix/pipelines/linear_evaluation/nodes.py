@@ -1,0 +1,75 @@
+"""Nodes of the stage linear_evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from samix.config.ssl import ModelConfig
+from samix.config.stages import LinearEvaluationConfig
+from samix.config.training import TrainingConfig
+from samix.core.weights import WeightsFile
+from samix.pipelines.jobs import job_fields
+
+
+def probe_trained(
+    card: dict[str, Any],
+    manifest: pd.DataFrame,
+    backbone: WeightsFile,
+    config: LinearEvaluationConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+) -> WeightsFile:
+    """Linear classifier and kNN on the trained backbone."""
+    return _probe("linear_evaluation", "linear", card, manifest, backbone, config, model, training, seed)
+
+
+def probe_untrained(
+    card: dict[str, Any],
+    manifest: pd.DataFrame,
+    config: LinearEvaluationConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+) -> WeightsFile:
+    """The same probe on the backbone as it was before any training."""
+    label, metrics = "linear_evaluation untrained", "linear_untrained"
+    return _probe(label, metrics, card, manifest, None, config, model, training, seed)
+
+
+def score_probes(trained: WeightsFile, untrained: WeightsFile, card: dict[str, Any]) -> tuple[dict[str, float], Any, Any]:
+    """Figures of both probes (top-1 is the median of the last 10 epochs), confusion matrix and curves."""
+    from samix.analysis.curves import confusion_figure, curves_figure
+
+    metrics = {}
+    for prefix, about in (("", trained.metadata), ("untrained_", untrained.metadata)):
+        metrics |= {
+            f"linear.{prefix}top1": about["top1"]["median"],
+            f"linear.{prefix}top1_last": about["top1"]["last"],
+            f"linear.{prefix}top5": about["top5"]["median"],
+            f"knn.{prefix}top1": about["knn_top1"],
+        }
+    histories = {"trained": trained.metadata["history"], "untrained": untrained.metadata["history"]}
+    matrix = confusion_figure(trained.metadata["confusion"], card["classes"])
+    return metrics, matrix, curves_figure(histories, ["loss", "top1"])
+
+
+def _probe(
+    label: str,
+    metrics: str,
+    card: dict[str, Any],
+    manifest: pd.DataFrame,
+    weights: WeightsFile | None,
+    config: LinearEvaluationConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+) -> WeightsFile:
+    from samix.jobs.linear import LinearJob, evaluate_linear
+    from samix.training import run_job
+
+    inputs = {"card": card, "manifest": manifest, "model": model, "weights": weights, "config": config}
+    fields = job_fields(label, metrics, training, seed, **inputs)
+    return run_job(evaluate_linear, LinearJob(**fields, **inputs))

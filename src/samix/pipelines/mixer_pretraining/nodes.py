@@ -1,0 +1,62 @@
+"""Nodes of the stage mixer_pretraining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from samix.config.mixing import PolicyConfig
+from samix.config.ssl import ModelConfig
+from samix.config.stages import MixerPretrainingConfig
+from samix.config.training import TrainingConfig
+from samix.core.weights import WeightsFile
+from samix.pipelines.jobs import job_fields
+
+
+def pretrain_mixer(
+    card: dict[str, Any],
+    manifest: pd.DataFrame,
+    pseudo_labels: pd.DataFrame,
+    config: MixerPretrainingConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+) -> WeightsFile:
+    """Train SAMix online; the bundle holds the Mixer and the encoder whose maps it understands."""
+    from samix.jobs import moco
+    from samix.training import run_job
+
+    inputs: dict[str, Any] = {
+        "card": card,
+        "manifest": manifest,
+        "model": model,
+        "epochs": config.epochs,
+        "policy": PolicyConfig(name="samix", alpha=config.alpha),
+        "mixer": config,
+        "pseudo_labels": pseudo_labels if config.objective == "cluster" else None,
+    }
+    fields = job_fields("mixer_pretraining", "mixer", training, seed, **inputs)
+    return run_job(moco.pretrain_mixer, moco.MoCoJob(**fields, **inputs))
+
+
+def score_mixer(bundle: WeightsFile) -> tuple[dict[str, float], Any]:
+    """Figures at the end of the training, and curves."""
+    from samix.analysis.curves import curves_figure
+
+    history = bundle.metadata["history"]
+    keys = ("mixer_local", "mixer_global", "mask_error", "mask_variance", "queue_top1", "loss")
+    metrics = {f"mixer.{key.removeprefix('mixer_')}": history[-1][key] for key in keys}
+    return metrics, curves_figure({"SAMix": history}, ["mixer_local", "mixer_global", "mask_error", "mask_variance"])
+
+
+def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: pd.DataFrame) -> tuple[Any, Any]:
+    """Masks over lam and what they are made of, for pairs of test images of different classes."""
+    from samix.analysis.masks import attention_sheet, mask_sheet, pairs_of_classes
+    from samix.data import Normalize, open_images
+    from samix.mixup import SAMixP
+
+    policy = SAMixP.from_file(bundle.path)
+    normalize = Normalize(card["mean"], card["std"])
+    first, second = pairs_of_classes(open_images(card, manifest, "test"), pairs=6)
+    return mask_sheet(policy, first, second, normalize), attention_sheet(policy, first, second, normalize)

@@ -1,0 +1,54 @@
+"""Nodes of the stage ssl_training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from samix.config.ssl import ModelConfig
+from samix.config.stages import MixerPretrainingConfig, SSLTrainingConfig
+from samix.config.training import TrainingConfig
+from samix.core.weights import WeightsFile
+from samix.pipelines.jobs import job_fields
+
+
+def train_encoder(
+    card: dict[str, Any],
+    manifest: pd.DataFrame,
+    bundle: WeightsFile,
+    pseudo_labels: pd.DataFrame,
+    config: SSLTrainingConfig,
+    mixer: MixerPretrainingConfig,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+) -> WeightsFile:
+    """Train MoCo v2 with the policy; policy samix trains a new Mixer along, as mixer_pretraining does."""
+    from samix.jobs import moco
+    from samix.training import run_job
+
+    policy = config.policy
+    online = policy.name == "samix"
+    inputs: dict[str, Any] = {
+        "card": card,
+        "manifest": manifest,
+        "model": model,
+        "epochs": config.epochs,
+        "policy": policy,
+        "mixer": mixer.model_copy(update={"alpha": policy.alpha}) if online else None,
+        "bundle": bundle if policy.name == "samix_p" else None,
+        "pseudo_labels": pseudo_labels if online and mixer.objective == "cluster" else None,
+    }
+    fields = job_fields("ssl_training", "ssl", training, seed, **inputs)
+    return run_job(moco.train_encoder, moco.MoCoJob(**fields, **inputs))
+
+
+def score_encoder(backbone: WeightsFile) -> tuple[dict[str, float], Any]:
+    """Figures at the end of the training, and curves."""
+    from samix.analysis.curves import curves_figure
+
+    history = backbone.metadata["history"]
+    keys = [key for key in ("loss", "loss_ssl", "loss_mixed", "queue_top1") if key in history[-1]]
+    figure = curves_figure({"MoCo": history}, [*keys, "lr/encoder"])
+    return {f"ssl.{key}": history[-1][key] for key in keys}, figure
