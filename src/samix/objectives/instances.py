@@ -36,9 +36,11 @@ class InstanceObjective:
 
     def logits(self, outputs: Tensor, targets: InstanceTargets) -> Tensor:
         """(N, 1 + K): the positive, then the queue, over temperature."""
-        outputs = outputs.float()
-        positive = (outputs * targets.keys).sum(1, keepdim=True)
-        return torch.cat([positive, outputs @ self.negatives.T], 1) / self.temperature
+        # fp32 island: with .float() alone autocast would still multiply by the queue in half precision
+        with torch.autocast(outputs.device.type, enabled=False):
+            outputs = outputs.float()
+            positive = (outputs * targets.keys).sum(1, keepdim=True)
+            return torch.cat([positive, outputs @ self.negatives.T], 1) / self.temperature
 
     def pair_logit(self, outputs: Tensor, first: InstanceTargets, second: InstanceTargets) -> Tensor:
         """(z.k_i - z.k_j) / t, the logit of the non-parametric binary cross-entropy (SAMix, BCE)."""
