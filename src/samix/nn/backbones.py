@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -61,20 +61,21 @@ def build_backbone(config: BackboneConfig) -> Backbone:
     Raises: ConfigError for a name that timm does not know, a tap that the model has not (the stages are
     listed), or a stem or widths that only ResNets take.
     """
-    options: dict[str, object] = {}
-    if config.channels is not None:
-        _require_resnet(config, "channels")
-        options["channels"] = config.channels
     if not timm.is_model(config.name):
         near = ", ".join(timm.list_models(f"{config.name[:6]}*")[:8])
         raise ConfigError(f"backbone.name: timm has no model {config.name!r}. Near it: {near or 'none'}.")
-    net = timm.create_model(config.name, pretrained=False, num_classes=0, **options)
+    options: dict[str, Any] = {}
+    if config.channels is not None:
+        _require(_is_resnet(config.name), config, "channels")
+        options["channels"] = config.channels
+    net: Any = timm.create_model(config.name, pretrained=False, num_classes=0, **options)
     stages = [info["module"] for info in net.feature_info]
     if config.tap >= len(stages):
         listed = ", ".join(f"{i}: {stage}" for i, stage in enumerate(stages))
         raise ConfigError(f"backbone.tap: {config.name} has no stage {config.tap}; it has {listed}.")
     if config.stem == "cifar":
-        _require_resnet(config, "stem: cifar")
+        plain = _is_resnet(config.name) and isinstance(net.conv1, nn.Conv2d)
+        _require(plain, config, "stem: cifar")
         net.conv1 = nn.Conv2d(3, net.conv1.out_channels, 3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
         net.maxpool = nn.Identity()
@@ -85,6 +86,14 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _require_resnet(config: BackboneConfig, key: str) -> None:
-    if not config.name.startswith("resnet"):
-        raise ConfigError(f"backbone.{key} is for ResNets; {config.name} takes stem: imagenet, channels: null.")
+def _is_resnet(name: str) -> bool:
+    """Whether timm builds it with its ResNet class, as it does ResNeXts; a name alone misleads (ResNetV2)."""
+    return bool(timm.model_entrypoint(name).__module__ == "timm.models.resnet")
+
+
+def _require(fits: bool, config: BackboneConfig, key: str) -> None:
+    if not fits:
+        raise ConfigError(
+            f"backbone.{key} is for ResNets whose stem is one convolution; {config.name} takes "
+            "stem: imagenet, channels: null."
+        )
