@@ -30,7 +30,9 @@ def _bytes_of(part: Any) -> bytes:
     if isinstance(part, BaseModel):
         return part.model_dump_json().encode()
     if isinstance(part, pd.DataFrame):
-        return pd.util.hash_pandas_object(part).to_numpy().tobytes()
+        # pandas hashes the rows alone
+        names = json.dumps([str(column) for column in part.columns]).encode()
+        return names + pd.util.hash_pandas_object(part).to_numpy().tobytes()
     if isinstance(part, WeightsFile):
         return hashlib.sha256(part.path.read_bytes()).digest()
     if isinstance(part, Path):

@@ -26,7 +26,9 @@ class _Speed(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(label: str, total: int, done: int, *, size: int, unit: str, show: bool) -> Iterator[Progress]:
+def progress_bar(
+    label: str, total: int, done: int, *, size: int, unit: str, show: bool
+) -> Iterator[Progress]:
     """A bar of `total` steps, `done` of them behind us, each of `size` units; advance its only task.
 
     Where the output is no terminal, one line is printed at the end.

@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, purpose, numbers), so that a resumed run draws what it would have drawn."""
+"""Randomness as a function of (seed, purpose, numbers): a resumed run draws what it would have drawn."""
 
 from __future__ import annotations
 

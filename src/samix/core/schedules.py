@@ -9,7 +9,7 @@ BetaSchedule = Literal["linear", "cosine", "constant", "cosine_compound"]
 
 
 def mask_loss_weight(schedule: BetaSchedule, start: float, step: int, total: int) -> float:
-    """beta of the mask loss at a 0-based step (samix.md 2.4).
+    """beta of the mask loss at a 0-based step (SAMix, mask loss).
 
     linear: start -> 0 over training (paper, default); cosine: plain half-cosine; constant; cosine_compound:
     the running product that the released code computes.

@@ -33,8 +33,3 @@ class StepContext:
     def numpy_generator(self, purpose: str) -> np.random.Generator:
         """Stream of this rank at this step for scalars such as lam; no device is touched."""
         return numpy_generator_for(self.seed, purpose, self.step, self.rank)
-
-    @property
-    def progress(self) -> float:
-        """Share of the training that lies behind, in [0, 1)."""
-        return self.step / self.total_steps
