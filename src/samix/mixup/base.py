@@ -15,8 +15,11 @@ from samix.core import distributed
 
 @dataclass(frozen=True)
 class Mixed:
-    """Mixed images (N, 3, H, W); lam, the share of the first parent in the label; mask (N, 1, H, W) of the
-    first parent where the policy has one."""
+    """What a policy gives.
+
+    images (N, 3, H, W); lam, the share of the first parent in the label; mask (N, 1, H, W) of the first
+    parent where the policy has one.
+    """
 
     images: Tensor
     lam: float
@@ -42,7 +45,13 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides | None
+        self,
+        first: Tensor,
+        second: Tensor,
+        lam: float,
+        *,
+        generator: np.random.Generator,
+        guides: Guides | None,
     ) -> Mixed:
         """Mix each image of `first` (N, 3, H, W) with its partner in `second`, `lam` the share of `first`."""
 
@@ -67,7 +76,9 @@ def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str 
     """Pair `n` rows of each rank over the global batch so that no image meets itself.
 
     Redraws up to 10 times until the permutation has no fixed point, then takes a cyclic shift (SAMix,
-    no-repeat). `generator` must be in the same state on all ranks. Raises: ValueError for a global batch of 1.
+    no-repeat). `generator` must be in the same state on all ranks.
+
+    Raises: ValueError for a global batch of 1.
     """
     total = n * distributed.world_size()
     if total < 2:

@@ -14,7 +14,13 @@ class CutMix(Policy):
     """A box of `second` pasted into `first`; lam becomes the true share of `first`."""
 
     def forward(
-        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides | None
+        self,
+        first: Tensor,
+        second: Tensor,
+        lam: float,
+        *,
+        generator: np.random.Generator,
+        guides: Guides | None,
     ) -> Mixed:
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed with its box as mask, one box a batch."""
         height, width = first.shape[-2:]

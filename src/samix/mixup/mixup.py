@@ -12,7 +12,13 @@ class Mixup(Policy):
     """lam * first + (1 - lam) * second."""
 
     def forward(
-        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides | None
+        self,
+        first: Tensor,
+        second: Tensor,
+        lam: float,
+        *,
+        generator: np.random.Generator,
+        guides: Guides | None,
     ) -> Mixed:
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed without a mask. Draws nothing."""
         return Mixed(second.lerp(first, lam), lam)

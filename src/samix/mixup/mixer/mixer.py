@@ -13,8 +13,11 @@ from samix.config.networks import MixerConfig
 
 
 class MixerMaps(NamedTuple):
-    """mask of the first parent (N, 1, H, W) in (0, 1); attention (N, hw, hw), rows sum to 1; content of the
-    second parent (N, 1, h, w)."""
+    """What the Mixer gives.
+
+    mask of the first parent (N, 1, H, W) in (0, 1); attention (N, hw, hw), rows sum to 1; content of the
+    second parent (N, 1, h, w).
+    """
 
     mask: Tensor
     attention: Tensor

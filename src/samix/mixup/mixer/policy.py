@@ -24,7 +24,13 @@ class SAMix(Policy):
 
     @torch.no_grad()
     def forward(
-        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides | None
+        self,
+        first: Tensor,
+        second: Tensor,
+        lam: float,
+        *,
+        generator: np.random.Generator,
+        guides: Guides | None,
     ) -> Mixed:
         """Images (N, 3, H, W), lam in [0, 1], maps of both parents -> Mixed with its mask.
 
