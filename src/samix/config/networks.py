@@ -23,11 +23,11 @@ class BackboneConfig(Config):
 
 
 class ProjectorConfig(Config):
-    """fc - [BatchNorm] - ReLU - fc, as in MoCo v2."""
+    """fc - ReLU - fc, as in MoCo v2."""
 
     hidden: int = Field(2048, ge=1)
     out: int = Field(128, ge=1)
-    norm: bool = Field(False, description="BatchNorm after the first layer; short runs on small data need it")
+    norm: bool = Field(False, description="BatchNorm after both layers; short runs on small data need it")
 
 
 class MixerConfig(Config):
