@@ -1,13 +1,15 @@
 """Kedro's settings of the project. Imports no torch, so that every command starts fast."""
 
+# ruff: noqa: E402
+from samix.kedro.quiet import quiet
+
+quiet()  # before the rest imports MLflow
+
 from samix.kedro.config_loader import ProjectConfigLoader
 from samix.kedro.mlflow_hook import MlflowHook
 from samix.kedro.parameter_hook import ParameterHook
-from samix.kedro.quiet import quiet
 from samix.kedro.session import Session
 from samix.kedro.timing_hook import TimingHook
-
-quiet()
 
 SESSION_CLASS = Session
 CONFIG_LOADER_CLASS = ProjectConfigLoader

@@ -69,7 +69,10 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
         """Log the numbers of `<stage>.metrics`, "linear.top1" as linear/top1, and the data set's checksum."""
         self._tag_checksum(dataset_name, data)
         if dataset_name.endswith(".metrics") and self._tracks():
-            self._client.log_batch(self.run_id, metrics=_metrics(data))
+            # a metric that was followed live ends in this figure already
+            live = self._client.get_run(self.run_id).data.metrics
+            figures = [figure for figure in _metrics(data) if figure.key not in live]
+            self._client.log_batch(self.run_id, metrics=figures)
 
     @hook_impl
     def on_pipeline_error(

@@ -1,4 +1,4 @@
-"""Silences third parties by name, before they are imported: called by Kedro as a plugin and by settings."""
+"""Silences third parties by name."""
 
 import logging
 import os
