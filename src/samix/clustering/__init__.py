@@ -5,7 +5,7 @@ from samix.clustering.kmeans import Clusters, kmeans
 from samix.clustering.memory import ODCMemory, smallest_cluster
 from samix.clustering.metrics import SizeSummary, ari, nmi, purity, size_summary
 from samix.clustering.preprocess import l2_normalise, pca_whiten
-from samix.clustering.reweight import class_weights, weighted_cross_entropy
+from samix.clustering.reweight import class_weights
 
 __all__ = [
     "Clusters",
@@ -21,5 +21,4 @@ __all__ = [
     "purity",
     "size_summary",
     "smallest_cluster",
-    "weighted_cross_entropy",
 ]

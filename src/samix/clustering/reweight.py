@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from samix.config.clustering import ReweightNormalise
 
@@ -17,15 +15,3 @@ def class_weights(sizes: Tensor, power: float, normalise: ReweightNormalise) -> 
     inverse = (sizes.float() + 1e-5) ** -power
     total = inverse.sum() if normalise == "sum1" else inverse.mean()
     return inverse / total
-
-
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """(1/N) * sum over samples of weights[label] * cross entropy.
-
-    Divided by N, not by the sum of the weights as torch's mean reduction does: that would take the effect
-    of the weights away from batches of one cluster.
-
-    Args: logits (N, C); labels (N,) in [0, C); weights (C,).   Returns: scalar.
-    """
-    losses = F.cross_entropy(logits.float(), labels, reduction="none")
-    return torch.mean(weights[labels] * losses)

@@ -12,16 +12,14 @@ def accuracies(logits: Tensor, labels: Tensor) -> dict[str, float]:
     """top1 and top5 in percent of logits (N, C) against labels (N,); top5 of the best min(5, C) classes."""
     from torchmetrics.functional.classification import multiclass_accuracy
 
-    classes = logits.shape[1]
-    return {
-        f"top{k}": 100
-        * float(
-            multiclass_accuracy(
-                logits, labels, num_classes=classes, top_k=min(k, classes), average="micro"
-            )
+    def share(k: int) -> Tensor:
+        share: Tensor = multiclass_accuracy(
+            logits, labels, num_classes=classes, top_k=min(k, classes), average="micro"
         )
-        for k in (1, 5)
-    }
+        return share
+
+    classes = logits.shape[1]
+    return {f"top{k}": 100 * float(share(k)) for k in (1, 5)}
 
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int) -> list[list[int]]:

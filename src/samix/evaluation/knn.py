@@ -27,6 +27,7 @@ def knn_predict(
     for rows in test.split(256):  # the similarities of all test images at once may not fit
         similarity, nearest = (rows @ train.T).topk(neighbours, dim=1)
         votes = torch.zeros(len(rows), classes, device=rows.device)
-        votes.scatter_add_(1, labels[nearest], (similarity / temperature).exp())
+        # relative to the nearest one, as a vote that overflows could not be compared
+        votes.scatter_add_(1, labels[nearest], ((similarity - similarity[:, :1]) / temperature).exp())
         predictions.append(votes.argmax(1))
     return torch.cat(predictions)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 
 from samix.config.networks import BackboneConfig
+from samix.core.errors import DataError
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
 from samix.nn import Backbone, build_backbone
@@ -29,8 +30,19 @@ def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | Non
     """A backbone with the run's initial weights, the same in every stage, or with those of a file."""
     backbone = seeded(lambda: build_backbone(config), seed, "backbone")
     if weights is not None:
-        backbone.load_state_dict(weights.load(BACKBONE))
+        load_backbone(backbone, weights)
     return backbone
+
+
+def load_backbone(backbone: Backbone, weights: WeightsFile) -> None:
+    """Give `backbone` the weights of a file. Raises: DataError where the file is of another backbone."""
+    try:
+        backbone.load_state_dict(weights.load(BACKBONE))
+    except RuntimeError as error:
+        raise DataError(
+            f"{weights.path} holds the weights of another backbone than `backbone` describes: set it as it was "
+            "when they were trained."
+        ) from error
 
 
 def prefixed(module: torch.nn.Module, prefix: str) -> dict[str, torch.Tensor]:

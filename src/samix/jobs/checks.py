@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
@@ -31,15 +32,28 @@ def check_settings(
     check_moco(model.moco, images)
     check_pseudo_labels(pseudo_labels, images)
     check_linear(linear, images)
+    _check_shares(
+        training.devices,
+        {
+            "moco": model.moco.batch_size,
+            "pseudo_labels": pseudo_labels.batch_size,
+            "linear_evaluation": linear.batch_size,
+            "detection_transfer": detection.batch_size,
+        },
+    )
     if detection.root is not None and detection.source == "voc" and not detection.root.exists():
         raise ConfigError(f"detection_transfer.root: there is no folder {detection.root}.")
 
 
 def check_pseudo_labels(config: PseudoLabelsConfig, images: int) -> None:
     """Raise ConfigError or DependencyError where the stage pseudo_labels cannot run."""
-    for key, value in (("clustering.clusters", config.clustering.clusters), ("batch_size", config.batch_size)):
+    sizes = {"clustering.clusters": config.clustering.clusters, "batch_size": config.batch_size}
+    for key, value in sizes.items():
         if value > images:
             raise ConfigError(f"pseudo_labels.{key} is {value}, but there are {images} training images.")
+    smallest_cluster(config.clustering, images)
+    if config.init_weights is not None and not config.init_weights.is_file():
+        raise ConfigError(f"pseudo_labels.init_weights: there is no file {config.init_weights}.")
     faiss_uses_gpu(config.clustering.faiss_device)
 
 
@@ -48,3 +62,12 @@ def check_linear(config: LinearEvaluationConfig, images: int) -> None:
     for key, value in (("batch_size", config.batch_size), ("knn_neighbours", config.knn_neighbours)):
         if value > images:
             raise ConfigError(f"linear_evaluation.{key} is {value}, but there are {images} training images.")
+
+
+def _check_shares(devices: int, batch_sizes: Mapping[str, int]) -> None:
+    for part, size in batch_sizes.items():
+        if size % devices:
+            raise ConfigError(
+                f"{part}.batch_size is {size}, which training.devices ({devices}) cannot share equally: "
+                "take a multiple."
+            )

@@ -26,8 +26,11 @@ SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionJob(Job):
-    """card: normalisation of the backbone's images; scenes: root, year and splits of a VOC-style set;
-    weights: of the backbone, None for the run's initial ones."""
+    """One detector.
+
+    card: normalisation of the backbone's images; scenes: root, year and splits of a VOC-style set; weights:
+    of the backbone, None for the run's initial ones.
+    """
 
     card: dict[str, Any]
     scenes: dict[str, str]

@@ -54,7 +54,7 @@ class MoCoJob(Job):
 
 
 def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
-    """Train SAMix online; the result is the SAMix-P bundle of the Mixer and the momentum encoder's backbone."""
+    """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum encoder's backbone."""
     learner, history = _train(job, accelerator)
     if not accelerator.is_main_process or job.mixer is None or learner.mixer_training is None:
         return

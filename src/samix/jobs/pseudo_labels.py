@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -18,9 +17,9 @@ from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, ImageStore, LabelledBatches, Normalize, TwoViewBatches, open_images
 from samix.evaluation.features import extract_features
-from samix.jobs.build import BACKBONE, prefixed, seeded, start_backbone
-from samix.jobs.moco import about_backbone
+from samix.jobs.build import BACKBONE, load_backbone, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_pseudo_labels
+from samix.jobs.moco import about_backbone
 from samix.learners.base import Learner
 from samix.learners.moco import MoCo, check_moco
 from samix.learners.odc import ODCLearner
@@ -89,8 +88,7 @@ def _starting_encoder(
     backbone = start_backbone(job.model.backbone, job.seed)
     encoder = seeded(lambda: Encoder(backbone, job.model.moco.projector), job.seed, "projector")
     if job.config.init_weights is not None:
-        given = WeightsFile(job.config.init_weights)
-        encoder.backbone.load_state_dict(given.load(BACKBONE))
+        load_backbone(encoder.backbone, WeightsFile(job.config.init_weights))
     if job.config.init == "moco" and not has_checkpoint(job, "odc"):
         learner = MoCo(encoder, job.model.moco, seed=job.seed)
         batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
@@ -120,5 +118,7 @@ def _learner(
         )
         memory.initialise(features, job.seed)
     return seeded(
-        lambda: ODCLearner(encoder.backbone, encoder.projector, memory, job.config.optimizer), job.seed, "odc_head"
+        lambda: ODCLearner(encoder.backbone, encoder.projector, memory, job.config.optimizer),
+        job.seed,
+        "odc_head",
     )

@@ -21,7 +21,9 @@ class LinearProbe(Learner):
     Without a backbone the batches are features already.
     """
 
-    def __init__(self, width: int, classes: int, optimizer: OptimizerConfig, backbone: Backbone | None) -> None:
+    def __init__(
+        self, width: int, classes: int, optimizer: OptimizerConfig, backbone: Backbone | None
+    ) -> None:
         """width of the features; classes >= 2."""
         super().__init__()
         self.optimizer = optimizer

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from samix.clustering.memory import ODCMemory
-from samix.clustering.reweight import weighted_cross_entropy
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.learners.base import Learner, ParameterSet
 from samix.nn.backbones import Backbone
+from samix.objectives import ClassObjective
 
 
 class ODCLearner(Learner):
@@ -49,7 +49,7 @@ class ODCLearner(Learner):
         labels = self.memory.labels[batch.index]
         features = self.neck(self.backbone(batch.images).pooled)
         logits = self.head(features)
-        loss = weighted_cross_entropy(logits, labels, self.memory.class_weights())
+        loss = ClassObjective(self.memory.class_weights()).point_loss(logits, labels).mean()
         self._seen = (batch.index, features.detach())
         sizes = self.memory.sizes()
         return {

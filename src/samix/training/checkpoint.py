@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,11 @@ from typing import Any
 import torch
 
 from samix.core.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+# what torch.load and the fields raise for a file that is cut off, foreign or of another version
+_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError)
 
 
 @dataclass
@@ -28,8 +35,12 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> Checkpoint | None:
-        """The checkpoint at `path`, or None where there is none of a job with this fingerprint."""
+        """The checkpoint at `path`, or None where there is no readable one of a job with this fingerprint."""
         if not path.exists():
             return None
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        return Checkpoint(**content) if content["fingerprint"] == fingerprint else None
+        try:
+            saved = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+        except _UNREADABLE as error:
+            log.warning("Cannot read the checkpoint %s (%s): training starts anew.", path, error)
+            return None
+        return saved if saved.fingerprint == fingerprint else None

@@ -26,7 +26,7 @@ from samix.training.job import Job
 
 
 class Batches(Protocol):
-    """Batches as a pure function of (seed, step, rank), so that a resumed run sees what it would have seen."""
+    """Batches as a pure function of (seed, step, rank): a resumed run sees what it would have seen."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -56,9 +56,9 @@ def fit(
     """Train `learner` in place for `epochs` and return the history, one row a logged step.
 
     The job's checkpoint called `name` is continued where there is one. `on_epoch_end` returns metrics of
-    the epoch and must leave the learner's state alone.
+    the epoch, computed without gradients, and must leave the learner's state alone.
 
-    Raises: TrainingError where a loss is not finite, before that state is saved anywhere.
+    Raises: TrainingError where a loss or a weight is not finite, before that state is saved anywhere.
     """
     run = _Run(learner, batches, epochs, job, accelerator, name)
     run.resume()
@@ -105,6 +105,8 @@ class _Run:
         self.learner.load_state_dict(saved.learner)
         for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
             optimizer.load_state_dict(state)
+        for row in self.history:  # a new sink gets the whole curve
+            self.report({k: v for k, v in row.items() if k not in ("step", "epoch")}, int(row["step"]))
 
     def train(self, on_epoch_end: EpochEnd | None) -> None:
         main = self.accelerator.is_main_process
@@ -156,10 +158,11 @@ class _Run:
 
     def epoch_end(self, on_epoch_end: EpochEnd) -> None:
         self.learner.eval()
-        metrics = on_epoch_end(self.learner, self.context(self.step - 1))
+        with torch.no_grad():
+            metrics = on_epoch_end(self.learner, self.context(self.step - 1))
         self.learner.train()
         self.history[-1] |= metrics
-        self.report(metrics)
+        self.report(metrics, self.step)
 
     def flush(self) -> None:
         """Move the metrics of the last steps to the host in one transfer, check, average and report them."""
@@ -174,7 +177,7 @@ class _Run:
             values = dict(zip(keys, rows[bad - self.step].tolist(), strict=True))
             raise TrainingError(
                 f"{self.job.label}: the loss is not finite at step {bad} ({values}). "
-                "Lower the learning rate or use precision 'no'; the last checkpoint is from before."
+                "Lower the learning rate or use precision 'no'; nothing of it was saved."
             )
         means = dict(zip(keys, rows.mean(0).tolist(), strict=True))
         rates = {
@@ -183,16 +186,17 @@ class _Run:
         epoch = self.step / self.batches.steps_per_epoch
         self.pending = []
         self.history.append({"step": float(self.step), "epoch": epoch, **means, **rates})
-        self.report({**means, **rates})
+        self.report({**means, **rates}, self.step)
 
-    def report(self, metrics: dict[str, float]) -> None:
+    def report(self, metrics: dict[str, float], step: int) -> None:
         if self.accelerator.is_main_process and self.job.sink:
             prefix = "" if self.name == "fit" else f"{self.name}/"
             finite = {prefix + key: value for key, value in metrics.items() if math.isfinite(value)}
-            self.job.sink(finite, self.step)
+            self.job.sink(finite, step)
 
     def save(self) -> None:
         self.flush()  # raises before a state with a loss that is not finite is kept
+        self.require_finite_weights()
         if self.accelerator.is_main_process:
             Checkpoint(
                 self.job.fingerprint,
@@ -201,6 +205,15 @@ class _Run:
                 [optimizer.state_dict() for optimizer in self.optimizers],
                 self.history,
             ).save(_checkpoint_path(self.job, self.name))
+
+    def require_finite_weights(self) -> None:
+        """The last update may have spoilt the weights though its loss was finite; all ranks see the same."""
+        finite = torch.stack([p.isfinite().all() for p in self.learner.parameters()])
+        if not bool(finite.all()):
+            raise TrainingError(
+                f"{self.job.label}: weights are not finite after step {self.step - 1}. "
+                "Lower the learning rate or use precision 'no'; nothing of it was saved."
+            )
 
 
 def _trainable(parameters: ParameterSet) -> list[Tensor]:
@@ -227,7 +240,8 @@ def _scheduler(optimizer: Optimizer, config: OptimizerConfig, total: int) -> Sch
         "cosine": {"sched": "cosine", "min_lr": config.min_lr},
         "multistep": {
             "sched": "multistep",
-            "decay_milestones": [round(m * total) for m in config.milestones],
+            # timm compares a milestone with the step after the present one
+            "decay_milestones": [round(m * total) + 1 for m in config.milestones],
             "decay_rate": 0.1,
         },
         "constant": {"sched": "constant"},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -43,7 +42,6 @@ class Job:
     seed: int
     training: TrainingConfig
     sink: MetricSink | None = None
-    started: float = field(default_factory=time.time)
 
     @property
     def work_dir(self) -> Path:
@@ -56,13 +54,15 @@ class Job:
         return WeightsFile(self.work_dir / "result.safetensors")
 
     def finish(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-        """Write the result, then drop the checkpoints; called by rank 0 at the end of the worker."""
-        seconds = time.time() - self.started
-        save_weights(
-            self.result.path, tensors, {"fingerprint": self.fingerprint, "seconds": seconds, **metadata}
-        )
-        for checkpoint in self.work_dir.glob("*.checkpoint.pt"):
-            checkpoint.unlink()
+        """Write the result, then drop the checkpoints; called by rank 0 at the end of the worker.
+
+        Equal jobs give equal files, byte for byte, however often they were stopped on the way: the jobs that
+        take this result are recognised by it. So nothing such as a time belongs in `metadata`.
+        """
+        save_weights(self.result.path, tensors, {"fingerprint": self.fingerprint, **metadata})
+        for pattern in ("*.checkpoint.pt", ".*.tmp.*"):  # the latter where a process died while writing
+            for left in self.work_dir.glob(pattern):
+                left.unlink()
 
 
 J = TypeVar("J", bound=Job)

@@ -10,10 +10,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from samix.config.training import TrainingConfig
-from samix.core.errors import ConfigError
+from samix.core.errors import ConfigError, TrainingError
 
 T = TypeVar("T")
 Worker = Callable[[T, Accelerator], None]
@@ -23,9 +24,10 @@ def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
     """Run `worker(job, accelerator)` on `training.devices` processes of this machine.
 
     Several processes need a worker at the top level of a module and a picklable job; the result comes
-    back as a file. A worker's exception surfaces here.
+    back as a file.
 
-    Raises: ConfigError where a GPU, or more GPUs than there are, are asked for.
+    Raises: what the worker raises, or, from several processes, TrainingError with the first one's message;
+    ConfigError where a GPU, or more GPUs than there are, are asked for.
     """
     check_devices(training)
     if training.devices == 1:
@@ -41,7 +43,13 @@ def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
         start_method="spawn",
         monitor_interval=0.1,
     )
-    elastic_launch(config, _enter)(worker, job, training)
+    try:
+        elastic_launch(config, _enter_recorded)(worker, job, training)
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        raise TrainingError(
+            f"process {number} of {training.devices} failed: {_message(failure.message)}"
+        ) from error
 
 
 def use_gpu(training: TrainingConfig) -> bool:
@@ -57,6 +65,17 @@ def check_devices(training: TrainingConfig) -> None:
         raise ConfigError(
             f"training.devices is {training.devices}, but there are {torch.cuda.device_count()} GPUs."
         )
+
+
+@record
+def _enter_recorded(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:
+    """`_enter` in a process of its own: an exception is left in a file where elastic looks for it."""
+    _enter(worker, job, training)
+
+
+def _message(message: Any) -> str:
+    """What elastic knows of a failure: a text, or a record with the exception's."""
+    return str(message["message"] if isinstance(message, dict) else message)
 
 
 def _enter(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:

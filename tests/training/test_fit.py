@@ -1,0 +1,221 @@
+"""What `fit` computes, reports and refuses, against plain loops."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from toys import PLAIN, Line, Notes, Numbers, toy_job, train
+
+from samix.core.errors import TrainingError
+from samix.core.random import seed_for
+from samix.core.step import StepContext
+from samix.learners.base import Learner, ParameterSet
+
+
+def by_hand(steps, lr, momentum, decay):
+    """Weights and losses of SGD on `Line`, in float64, with gradients written out."""
+    weight = torch.arange(6, dtype=torch.float64).view(2, 3) / 10
+    bias = torch.tensor([0.5, -0.5], dtype=torch.float64)
+    speed = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    losses = []
+    for step in range(steps):
+        ctx = StepContext(seed=seed_for(3, "toy job/fit"), step=step, total_steps=steps, epoch=step // 4)
+        x, y = (t.double() for t in Numbers().load(ctx))
+        error = x @ weight.T + bias - y
+        losses.append(error.square().mean().item())
+        gradients = [error.T @ x / 8 + decay * weight, error.sum(0) / 8 + decay * bias]
+        speed = [momentum * s + g for s, g in zip(speed, gradients, strict=True)]
+        weight, bias = weight - lr * speed[0], bias - lr * speed[1]
+    return weight, bias, losses
+
+
+def test_weights_and_losses_equal_those_of_a_loop_by_hand(tmp_path):
+    learner = Line(PLAIN.model_copy(update={"momentum": 0.9, "weight_decay": 0.1}))
+    history = train(toy_job(tmp_path), learner)
+    weight, bias, losses = by_hand(12, 0.1, 0.9, 0.1)
+    torch.testing.assert_close(learner.linear.weight.detach().double(), weight, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(learner.linear.bias.detach().double(), bias, atol=1e-5, rtol=1e-5)
+    assert [row["loss"] for row in history] == pytest.approx(losses, rel=1e-5)
+    assert learner.after == 11
+
+
+def test_a_row_is_the_mean_since_the_row_before(tmp_path):
+    """Rows at every third step, at checkpoints (every fifth) and at the end."""
+    history = train(toy_job(tmp_path, log_every=3, checkpoint_every=5), Line())
+    *_, losses = by_hand(12, 0.1, 0.0, 0.0)
+    bounds = [0, 3, 5, 6, 9, 10, 12]
+    assert [row["step"] for row in history] == bounds[1:]
+    assert [row["epoch"] for row in history] == [step / 4 for step in bounds[1:]]
+    for row, start, stop in zip(history, bounds[:-1], bounds[1:], strict=True):
+        assert row["loss"] == pytest.approx(sum(losses[start:stop]) / (stop - start), rel=1e-5)
+        assert row["step_seen"] == (start + stop - 1) / 2
+        assert row["lr/line"] == 0.1
+
+
+def test_epoch_end_sees_a_resting_learner_and_its_figures_reach_row_and_sink(tmp_path):
+    seen, sink = [], Notes()
+
+    def validate(learner, ctx):
+        seen.append((ctx.step, ctx.epoch, learner.training, torch.is_grad_enabled()))
+        return {"top1": 10.0 * ctx.epoch}
+
+    learner = Line()
+    history = train(toy_job(tmp_path, sink=sink, log_every=3), learner, on_epoch_end=validate)
+    assert seen == [(3, 0, False, False), (7, 1, False, False), (11, 2, False, False)]
+    assert learner.training
+    assert {row["step"]: row["top1"] for row in history if "top1" in row} == {4: 0.0, 8: 10.0, 12: 20.0}
+    assert [row for row in sink.rows if "top1" in row[1]] == [
+        (4, {"top1": 0.0}),
+        (8, {"top1": 10.0}),
+        (12, {"top1": 20.0}),
+    ]
+    assert sink.flushed == 1
+
+
+def test_sink_gets_the_rows_under_the_name_of_the_fit(tmp_path):
+    sink = Notes()
+    history = train(toy_job(tmp_path, sink=sink, log_every=4), Line(), name="init", epochs=2)
+    keys = ("loss", "step_seen", "lr/line")
+    assert sink.rows == [(row["step"], {f"init/{key}": row[key] for key in keys}) for row in history]
+
+
+def test_figures_without_a_value_stay_out_of_the_sink(tmp_path):
+    sink = Notes()
+    history = train(toy_job(tmp_path, sink=sink), Line(), epochs=1, on_epoch_end=lambda *_: {"auc": math.nan})
+    assert math.isnan(history[-1]["auc"])
+    assert len(sink.rows) == 5 and sink.rows[-1] == (4, {})
+
+
+class Diverging(Line):
+    """Its loss (nan) or its gradient (inf) leaves the real numbers at one step."""
+
+    def __init__(self, step, where):
+        super().__init__()
+        self.bad, self.where = step, where
+
+    def training_step(self, batch, ctx):
+        metrics = super().training_step(batch, ctx)
+        if ctx.step != self.bad:
+            return metrics
+        if self.where == "loss":
+            return {**metrics, "loss": metrics["loss"] * math.nan}
+        zero = self.linear.weight.sum() * 0
+        return {**metrics, "loss": metrics["loss"] + zero.sqrt()}  # value 0, slope infinite
+
+
+@pytest.mark.parametrize("bad", [4, 5, 6, 7])
+def test_a_loss_that_is_not_finite_stops_the_training_and_is_not_saved(tmp_path, bad):
+    sink = Notes()
+    job = toy_job(tmp_path, sink=sink, checkpoint_every=4, log_every=10)
+    with pytest.raises(TrainingError, match=rf"toy job: the loss is not finite at step {bad} .*'loss': nan"):
+        train(job, Diverging(bad, "loss"))
+    resumed = Numbers()
+    train(job, Line(), resumed)
+    assert resumed.loaded[0] == 4  # the checkpoint of step 4 was kept, none was written after it
+    assert all(math.isfinite(value) for _, row in sink.rows for value in row.values())
+
+
+def test_weights_that_are_not_finite_are_not_saved_though_the_loss_was(tmp_path):
+    job = toy_job(tmp_path, checkpoint_every=4, log_every=10)
+    with pytest.raises(TrainingError, match="weights are not finite after step 7"):
+        train(job, Diverging(7, "gradient"))
+    resumed = Numbers()
+    train(job, Line(), resumed)
+    assert resumed.loaded[0] == 4
+    with pytest.raises(TrainingError, match="weights are not finite after step 11"):
+        train(toy_job(tmp_path / "end"), Diverging(11, "gradient"))
+    assert not list((tmp_path / "end").rglob("*.pt"))
+
+
+def test_gradient_is_clipped_to_its_norm(tmp_path):
+    learner = Line(PLAIN.model_copy(update={"lr": 1.0, "clip_grad": 0.25}))
+    before = torch.cat([p.detach().flatten().clone() for p in learner.parameters()])
+
+    class One(Numbers):
+        steps_per_epoch = 1
+
+    train(toy_job(tmp_path), learner, One(), epochs=1)
+    after = torch.cat([p.detach().flatten() for p in learner.parameters()])
+    assert (after - before).norm().item() == pytest.approx(0.25, rel=1e-4)
+
+
+class Idle(Learner):
+    """No gradient anywhere: only weight decay moves the parameters."""
+
+    def __init__(self, optimizer):
+        super().__init__()
+        self.optimizer = optimizer
+        self.body = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.Linear(2, 2))
+        self.gamma = nn.Parameter(torch.ones(()))
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+        nn.init.ones_(self.frozen.bias)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.fill_(1.0)
+
+    def training_step(self, batch, ctx):
+        return {"loss": sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)}
+
+    def parameter_sets(self):
+        return {"all": ParameterSet([self], self.optimizer)}
+
+
+@pytest.mark.parametrize(
+    ("decay_all", "decayed"),
+    [
+        (
+            True,
+            {"body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias", "body.2.weight", "body.2.bias"},
+        ),
+        (False, {"body.0.weight", "body.2.weight"}),
+    ],
+)
+def test_what_decays(tmp_path, decay_all, decayed):
+    learner = Idle(PLAIN.model_copy(update={"weight_decay": 0.5, "decay_all": decay_all}))
+    train(toy_job(tmp_path), learner, epochs=1)
+    moved = {name for name, p in learner.named_parameters() if not bool((p == 1).all())}
+    assert moved == (decayed | {"gamma"} if decay_all else decayed)
+    for name in moved:
+        expected = (1 - 0.1 * 0.5) ** 4
+        assert learner.get_parameter(name).flatten()[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+class Pair(Line):
+    """Two sets with optimisers of their own."""
+
+    def parameter_sets(self):
+        self.linear.weight.requires_grad_(False)
+        self.second = nn.Linear(2, 2)
+        slow = PLAIN.model_copy(update={"lr": 1e-3, "name": "adamw"})
+        return {
+            "line": ParameterSet([self.linear], PLAIN),
+            "second": ParameterSet([self.second], slow),
+        }
+
+    def training_step(self, batch, ctx):
+        return {"loss": self.second(self.linear(batch[0])).square().mean()}
+
+
+def test_each_set_has_its_optimiser(tmp_path):
+    learner = Pair()
+    before = {name: p.detach().clone() for name, p in learner.named_parameters()}
+    history = train(toy_job(tmp_path), learner, epochs=1)
+    assert (history[0]["lr/line"], history[0]["lr/second"]) == (0.1, 1e-3)
+    assert torch.equal(learner.linear.weight, before["linear.weight"])
+    assert not torch.equal(learner.linear.bias, before["linear.bias"])
+
+
+def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
+    kinds = []
+
+    class Watched(Line):
+        def training_step(self, batch, ctx):
+            kinds.append(self.linear(batch[0]).dtype)
+            return super().training_step(batch, ctx)
+
+    learner = Watched()
+    history = train(toy_job(tmp_path, precision="bf16"), learner, epochs=10)
+    assert set(kinds) == {torch.bfloat16}
+    assert {p.dtype for p in learner.parameters()} == {torch.float32}
+    assert history[-1]["loss"] < 0.05 * history[0]["loss"]
