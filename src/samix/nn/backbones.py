@@ -65,9 +65,6 @@ def build_backbone(config: BackboneConfig) -> Backbone:
         near = ", ".join(timm.list_models(f"{config.name[:6]}*")[:8])
         raise ConfigError(f"backbone.name: timm has no model {config.name!r}. Near it: {near or 'none'}.")
     options: dict[str, Any] = {}
-    if _is_resnet(config.name):
-        # branches that start at zero, timm's default, delay the take-off of short trainings; MoCo has none
-        options["zero_init_last"] = False
     if config.channels is not None:
         _require(_is_resnet(config.name), config, "channels")
         options["channels"] = config.channels
