@@ -14,7 +14,7 @@ class InstanceTargets(NamedTuple):
     """Keys (N, d) of length 1, without gradient, and the identity (N,) of the image each is of."""
 
     keys: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which targets have no use for
 
 
 @dataclass(frozen=True)

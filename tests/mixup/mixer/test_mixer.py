@@ -1,0 +1,178 @@
+"""The Mixer against a plain loop over its numbered pipeline."""
+
+import naive_samix as naive
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samix.config.networks import MixerConfig
+from samix.mixup import Mixer
+from samix.mixup.mixer.mixer import rescale_lam
+
+OPTIONS = [
+    {},
+    {"rescale_k": 0.25},
+    {"gamma": "fixed"},
+    {"sigmoid_first": True},
+    {"activation": "relu"},
+    {"upsample": "nearest"},
+    {"upsample": "bicubic"},
+    {"upsample": "bicubic", "sigmoid_first": True},
+]
+
+
+def maps_of(n=3, channels=6, h=3, w=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.randn(2, n, channels, h, w, generator=generator, dtype=torch.get_default_dtype())
+
+
+def mixer_of(config=None, channels=6, std=0.6):
+    """A Mixer far from its initial state, so that its masks are not flat."""
+    mixer = Mixer(channels, config or MixerConfig())
+    generator = torch.Generator().manual_seed(1)
+    for parameter in mixer.parameters():
+        parameter.data.normal_(std=std, generator=generator)
+    mixer.gamma.data.fill_(0.7 if mixer.config.gamma == "learnable" else 1.0)
+    return mixer
+
+
+def weights_of(mixer):
+    return {name: t.detach().double() for name, t in mixer.state_dict().items()}
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
+def test_pipeline(float64, options, lam, train):
+    config = MixerConfig(**options)
+    mixer = mixer_of(config).train(train)
+    first, second = maps_of()
+    weights = weights_of(mixer)  # before BatchNorm moves its statistics
+    out = mixer(first, second, lam, (7, 8))
+    mask, attention, content = naive.mixer(weights, config, first, second, lam, (7, 8), train)
+    torch.testing.assert_close(out.attention, attention, atol=1e-10, rtol=0)
+    torch.testing.assert_close(out.content.flatten(1), content, atol=1e-10, rtol=0)
+    torch.testing.assert_close(out.mask, mask, atol=1e-10, rtol=0)
+    assert out.mask.std() > 0.01  # else the comparison says little
+    torch.testing.assert_close(out.attention.sum(-1), torch.ones(3, 12))
+
+
+def test_second_mask_is_the_complement_by_its_own_pipeline(float64):
+    """first + second = 1, the second being sigmoid(upsample(P v))."""
+    mixer = mixer_of()
+    first, second = maps_of()
+    out = mixer(first, second, 0.3, (6, 8))
+    logits = torch.einsum("nqk,nk->nq", out.attention, out.content.flatten(1)).reshape(3, 1, 3, 4)
+    own = torch.nn.functional.interpolate(logits, (6, 8), mode="bilinear", align_corners=False).sigmoid()
+    torch.testing.assert_close(out.mask + own, torch.ones(3, 1, 6, 8))
+
+
+@pytest.mark.parametrize(("size", "stride"), [(32, 4), (64, 4), (96, 16), (224, 16)])
+def test_shape_range_and_initial_half(size, stride):
+    mixer = Mixer(8, MixerConfig())
+    first, second = maps_of(2, 8, size // stride, size // stride)
+    mask = mixer(first, second, 0.4, (size, size)).mask
+    assert mask.shape == (2, 1, size, size)
+    assert 0 < mask.min() <= mask.max() < 1
+    assert (mask - 0.5).abs().max() < 0.02
+
+
+def test_rectangles():
+    first, second = maps_of(2, 6, 5, 3)
+    assert mixer_of()(first, second, 0.4, (20, 12)).mask.shape == (2, 1, 20, 12)
+
+
+def test_initial_weights():
+    torch.manual_seed(0)
+    mixer = Mixer(256, MixerConfig())
+    for name in ("query", "key", "content.0", "content.3"):
+        conv = mixer.get_submodule(name)
+        assert conv.weight.std().item() == pytest.approx(0.01, rel=0.2)
+        assert abs(conv.weight.mean().item()) < 0.002
+        if conv.bias is not None:
+            assert not conv.bias.any()
+    assert mixer.content[0].bias is None and mixer.content[3].bias is None
+    assert mixer.query.weight.shape == mixer.key.weight.shape == (128, 512, 1, 1)
+    assert mixer.content[0].weight.shape == (128, 256, 1, 1)
+    assert mixer.gamma.item() == 1
+
+
+def test_gamma_is_learnt_and_clamped():
+    mixer = mixer_of()
+    first, second = maps_of()
+    mixer(first, second, 0.3, (6, 8)).mask.sum().backward()
+    assert mixer.gamma.grad.abs() > 0
+    for value, clamped in ((1.4, 1.0), (-0.2, 0.0), (0.6, 0.6)):
+        mixer.gamma.data.fill_(value)
+        mixer.clamp_gamma()
+        assert mixer.gamma.item() == pytest.approx(clamped)
+
+
+def test_fixed_gamma_is_saved_and_not_learnt():
+    mixer = Mixer(6, MixerConfig(gamma="fixed"))
+    assert "gamma" not in dict(mixer.named_parameters())
+    assert mixer.state_dict()["gamma"] == 1
+
+
+def test_gamma_zero_hides_lam():
+    mixer = mixer_of().eval()
+    first, second = maps_of()
+    mixer.gamma.data.zero_()
+    torch.testing.assert_close(mixer(first, second, 0.1, (6, 8)), mixer(first, second, 0.9, (6, 8)))
+
+
+def test_inputs_are_unchanged():
+    mixer = mixer_of()
+    maps = maps_of()
+    before = maps.clone()
+    mixer(*maps, 0.3, (6, 8))
+    assert torch.equal(maps, before)
+
+
+def test_dropout_acts_in_training_only():
+    mixer = mixer_of(MixerConfig(dropout=0.5))
+    first, second = maps_of()
+    torch.manual_seed(0)
+    content = mixer(first, second, 0.3, (6, 8)).content
+    assert 0.2 < (content == 0).float().mean() < 0.8
+    mixer.eval()
+    content = mixer(first, second, 0.3, (6, 8)).content
+    assert (content != 0).all()
+    torch.testing.assert_close(mixer(first, second, 0.3, (6, 8)).content, content)
+
+
+def test_float32_island_under_autocast():
+    """Convolutions run in bf16; softmax, product and sigmoid do not."""
+    mixer = mixer_of().eval()
+    first, second = maps_of(channels=6, h=6, w=6)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = mixer(first, second, 0.3, (24, 24))
+        assert mixer.query(torch.cat([first, second], 1)).dtype == torch.bfloat16
+    assert out.mask.dtype == out.attention.dtype == torch.float32
+    assert (out.attention.double().sum(-1) - 1).abs().max() < 1e-6
+    logits = (out.attention @ out.content.float().flatten(2).transpose(1, 2)).reshape(3, 1, 6, 6)
+    again = torch.nn.functional.interpolate(logits, (24, 24), mode="bilinear").sigmoid()
+    torch.testing.assert_close(1 - out.mask, again, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("k", [0.0, 0.25, 1.0, 10.0])
+def test_rescale_lam_fixed_points_and_slopes(k):
+    assert rescale_lam(0, k) == 0
+    assert rescale_lam(0.5, k) == pytest.approx(0.5)
+    assert rescale_lam(1, k) == pytest.approx(1)
+    h = 1e-5
+    slope = (rescale_lam(0.5 + h, k) - rescale_lam(0.5 - h, k)) / (2 * h)
+    assert slope == pytest.approx(k / (k + 1 / 3), abs=1e-6)
+    assert rescale_lam(h, k) / h == pytest.approx((k + 1) / (k + 1 / 3), rel=1e-4)
+
+
+@given(lam=st.floats(0, 1), k=st.floats(0, 10))
+def test_rescale_lam_is_symmetric_and_rises(lam, k):
+    assert rescale_lam(1 - lam, k) == pytest.approx(1 - rescale_lam(lam, k), abs=1e-9)
+    assert rescale_lam(lam, k) <= rescale_lam(min(1.0, lam + 0.01), k) + 1e-12
+
+
+@given(lam=st.floats(0, 1))
+def test_rescale_lam_can_be_the_identity(lam):
+    assert rescale_lam(lam, -1) == lam

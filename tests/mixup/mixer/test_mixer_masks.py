@@ -1,0 +1,137 @@
+"""Mask loss, lambda adjusting and lam margin against loops."""
+
+import naive_samix as naive
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samix.config.mixing import MaskAdjustConfig, MaskLossConfig
+from samix.mixup.mixer.masks import adjust_mask, mask_loss, set_mean
+
+
+def masks_of(n=4, h=5, w=7, seed=0):
+    """Masks with means spread over (0, 1)."""
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.random((n, 1, h, w)) ** 2 ** rng.uniform(-3, 3, (n, 1, 1, 1))).float()
+
+
+@pytest.mark.parametrize("statistic", ["sample", "batch"])
+@pytest.mark.parametrize("lam", [0.0, 0.05, 0.4, 1.0])
+@pytest.mark.parametrize(("margin", "variance_weight"), [(0.1, 2.0), (0.0, 0.5), (0.3, 0.0)])
+def test_mask_loss(float64, statistic, lam, margin, variance_weight):
+    config = MaskLossConfig(statistic=statistic, margin=margin, variance_weight=variance_weight)
+    mask = masks_of().double()
+    torch.testing.assert_close(mask_loss(mask, lam, config), naive.mask_loss(mask, lam, config))
+
+
+def test_mask_loss_by_hand():
+    """Half black, half white: mean 1/2, variance 1/4, the largest there is."""
+    mask = torch.tensor([0.0, 1.0]).repeat(8).view(1, 1, 4, 4)
+    assert mask_loss(mask, 0.5, MaskLossConfig()).item() == pytest.approx(-2 * 0.25)
+    assert mask_loss(mask, 0.9, MaskLossConfig()).item() == pytest.approx(0.4 - 0.1 - 2 * 0.25)
+    flat = torch.full((1, 1, 4, 4), 0.45)
+    assert mask_loss(flat, 0.5, MaskLossConfig()).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_batch_statistic_sees_the_difference_between_samples():
+    mask = torch.stack([torch.zeros(1, 3, 3), torch.ones(1, 3, 3)])
+    assert mask_loss(mask, 0.5, MaskLossConfig(statistic="batch")).item() == pytest.approx(-0.5)
+    assert mask_loss(mask, 0.5, MaskLossConfig(statistic="sample")).item() == pytest.approx(0.5 - 0.1)
+
+
+def test_mask_loss_pushes_apart_and_to_lam():
+    """Descent makes masks sharper, and their means approach lam from both sides."""
+    mask = torch.tensor([0.4, 0.6]).view(1, 1, 1, 2).requires_grad_()
+    mask_loss(mask, 0.5, MaskLossConfig()).backward()
+    assert mask.grad[0, 0, 0, 0] > 0 > mask.grad[0, 0, 0, 1]  # the low one falls, the high one rises
+    for value, sign in ((0.2, -1), (0.9, 1)):
+        flat = torch.full((1, 1, 4, 4), value, requires_grad=True)
+        mask_loss(flat, 0.5, MaskLossConfig()).backward()
+        assert (flat.grad.sign() == sign).all()
+
+
+def test_mask_loss_gradient(float64):
+    mask = masks_of(2, 3, 4).double().requires_grad_()
+    for statistic in ("sample", "batch"):
+        config = MaskLossConfig(statistic=statistic)
+        assert torch.autograd.gradcheck(lambda m, c=config: mask_loss(m, 0.9, c), mask)
+
+
+def test_mask_loss_of_half_precision_is_computed_in_float32():
+    mask = masks_of().bfloat16()
+    config = MaskLossConfig()
+    torch.testing.assert_close(mask_loss(mask, 0.3, config), mask_loss(mask.float(), 0.3, config))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    lam=st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1)),
+    margin=st.sampled_from([0.0, 0.1, 0.4]),
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 99),
+)
+def test_set_mean_fires_exactly_beyond_the_margin(lam, margin, shape, seed):
+    mask = masks_of(*shape, seed=seed)
+    out = set_mean(mask, lam, margin)
+    before, after = mask.double().mean((1, 2, 3)), out.double().mean((1, 2, 3))
+    for n in range(len(mask)):
+        distance = abs(before[n].item() - lam)
+        if distance > margin + 1e-6:
+            assert abs(after[n].item() - lam) < 1e-6
+        elif distance < margin - 1e-6:
+            torch.testing.assert_close(out[n], mask[n], atol=1e-7, rtol=0)
+    assert out.isfinite().all() and out.min() >= 0 and out.max() <= 1
+
+
+def test_set_mean_scales_what_is_too_large(float64):
+    mask = masks_of(8).double()
+    means = mask.mean((1, 2, 3))
+    assert means.min() < 0.3 and means.max() > 0.5  # both directions and the middle are met
+    want = torch.stack([naive.adjust(m, 0.4, 0.1) for m in mask.clamp(1e-8, 1 - 1e-8)])
+    torch.testing.assert_close(set_mean(mask, 0.4, 0.1), want)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
+def test_set_mean_of_masks_at_their_limits(value, lam):
+    out = set_mean(torch.full((1, 1, 4, 4), value), lam, margin=0.1)
+    torch.testing.assert_close(out, torch.full((1, 1, 4, 4), lam), atol=1e-6, rtol=0)
+
+
+def adjusted(mask, lam, **options):
+    return adjust_mask(mask, lam, MaskAdjustConfig(**options), np.random.default_rng(0))
+
+
+def test_modes():
+    mask = masks_of(8)
+    assert torch.equal(adjusted(mask, 0.4, mode="off"), mask)
+    assert torch.equal(adjusted(mask, 0.4, mode="auto", margin=0.2), set_mean(mask, 0.4, 0.2))
+    assert torch.equal(adjusted(mask, 0.4, mode="prob", probability=0.0), mask)
+    always = adjusted(mask, 0.4, mode="prob", probability=1.0, margin=0.5)  # its margin is for auto alone
+    torch.testing.assert_close(always.mean((1, 2, 3)), torch.full((8,), 0.4), atol=1e-6, rtol=0)
+
+
+def test_prob_adjusts_whole_batches_at_its_rate():
+    mask, rng = masks_of(), np.random.default_rng(0)
+    config = MaskAdjustConfig(mode="prob", probability=0.25)
+    changed = [(adjust_mask(mask, 0.4, config, rng) != mask).flatten(1).any(1) for _ in range(400)]
+    assert all(row.all() or not row.any() for row in changed)
+    share = torch.stack(changed)[:, 0].float().mean().item()
+    assert share == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 400) ** 0.5)
+
+
+@pytest.mark.parametrize("mode", ["auto", "prob", "off"])
+@pytest.mark.parametrize(
+    ("lam", "constant"),
+    [(0.0, True), (0.05, True), (0.08, True), (0.0801, False), (0.95, True), (0.9, False)],
+)
+def test_lam_margin(mode, lam, constant):
+    mask = masks_of()
+    out = adjusted(mask, lam, mode=mode, lam_margin=0.08)
+    assert torch.equal(out, torch.full_like(mask, lam)) == constant
+
+
+def test_lam_margin_is_off_by_default():
+    assert adjusted(masks_of(), 0.0, mode="off").std() > 0

@@ -1,0 +1,131 @@
+"""Who meets whom, the ratio, and the way from a batch to its mix."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from samix.mixup import POLICIES, Guides, Mixed, Mixup, Pairing, Policy, blend, draw_lam, draw_pairing, mix
+from samix.objectives import InstanceTargets
+
+
+def generator_of(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@settings(deadline=None, max_examples=200)
+@given(n=st.integers(2, 40), seed=st.integers(0, 2**40))
+def test_nobody_meets_itself(n, seed):
+    index = draw_pairing(n, generator_of(seed)).index
+    assert sorted(index.tolist()) == list(range(n))
+    assert not (index == torch.arange(n)).any()
+
+
+@pytest.mark.parametrize(("n", "derangements"), [(2, 1), (3, 2), (4, 9)])
+def test_every_derangement_comes_up_equally_often(n, derangements):
+    draws = Counter(tuple(draw_pairing(n, generator_of(seed)).index.tolist()) for seed in range(1800))
+    assert len(draws) == derangements
+    assert stats.chisquare(list(draws.values())).pvalue > 1e-4 or derangements == 1
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_cyclic_shift_after_ten_draws(monkeypatch, n):
+    """Where no permutation is free of fixed points, a shift by 1..n-2 (1 for two images) is taken."""
+    draws = []
+
+    def identity(total, generator):
+        draws.append(total)
+        return torch.arange(total)
+
+    monkeypatch.setattr(torch, "randperm", identity)
+    shifts = set()
+    for seed in range(60):
+        index = draw_pairing(n, generator_of(seed)).index
+        steps = (torch.arange(n) - index) % n
+        assert steps.unique().numel() == 1
+        shifts.add(steps[0].item())
+    assert len(draws) == 600
+    assert shifts == set(range(1, max(2, n - 1)))
+
+
+def test_one_image_has_no_partner():
+    with pytest.raises(ValueError, match="two images"):
+        draw_pairing(1, generator_of(0))
+
+
+def test_same_generator_same_pairs():
+    assert torch.equal(draw_pairing(9, generator_of(5)).index, draw_pairing(9, generator_of(5)).index)
+
+
+def test_partners_of_tensors_and_named_tuples():
+    pairing = Pairing(torch.tensor([2, 0, 1]))
+    x = torch.arange(6.0).view(3, 2)
+    assert pairing.of(x).tolist() == [[4, 5], [0, 1], [2, 3]]
+    partners = pairing.of(InstanceTargets(x, torch.tensor([7, 8, 9])))
+    assert isinstance(partners, InstanceTargets)
+    assert partners.keys.tolist() == pairing.of(x).tolist()
+    assert partners.index.tolist() == [9, 7, 8]
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
+def test_lam_follows_its_beta_distribution(alpha):
+    generator = np.random.default_rng(0)
+    draws = [draw_lam(alpha, generator) for _ in range(3000)]
+    assert all(isinstance(lam, float) and 0 <= lam <= 1 for lam in draws)
+    assert stats.kstest(draws, stats.beta(alpha, alpha).cdf).pvalue > 1e-3
+
+
+def test_blend_weighs_the_first_by_the_mask():
+    first, second, mask = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5), torch.rand(2, 1, 4, 5)
+    out = blend(first, second, mask)
+    for n, c, y, x in np.ndindex(2, 3, 4, 5):
+        s = mask[n, 0, y, x].item()
+        want = s * first[n, c, y, x].item() + (1 - s) * second[n, c, y, x].item()
+        assert out[n, c, y, x].item() == pytest.approx(want, abs=1e-6)
+
+
+def test_blend_keeps_the_images_type():
+    first, second = torch.rand(2, 1, 3, 2, 2).bfloat16()
+    assert blend(first, second, torch.rand(1, 1, 2, 2)).dtype == torch.bfloat16
+
+
+class Spy(Policy):
+    """Remembers what it was given."""
+
+    def __init__(self, needs_features):
+        super().__init__()
+        self.needs_features = needs_features
+
+    def forward(self, first, second, lam, *, generator, guides):
+        self.given = first, second, lam, generator, guides
+        return Mixed(first, lam)
+
+
+@pytest.mark.parametrize("needs_features", [True, False])
+def test_mix_hands_over_partners_and_maps(needs_features):
+    images, features = torch.rand(3, 3, 2, 2), torch.rand(3, 5, 1, 1)
+    spy, generator, pairing = Spy(needs_features), np.random.default_rng(0), Pairing(torch.tensor([1, 2, 0]))
+    mix(spy, images, pairing, 0.3, generator=generator, features=features)
+    first, second, lam, given, guides = spy.given
+    assert torch.equal(first, images) and torch.equal(second, images[[1, 2, 0]])
+    assert lam == 0.3 and given is generator
+    if needs_features:
+        assert isinstance(guides, Guides)
+        assert torch.equal(guides.first, features) and torch.equal(guides.second, features[[1, 2, 0]])
+    else:
+        assert guides is None
+
+
+def test_mix_of_mixup():
+    images = torch.rand(3, 3, 2, 2)
+    out = mix(Mixup(), images, Pairing(torch.tensor([1, 2, 0])), 0.3, generator=np.random.default_rng(0))
+    torch.testing.assert_close(out.images, 0.3 * images + 0.7 * images[[1, 2, 0]])
+
+
+def test_table_of_policies():
+    assert set(POLICIES) == {"mixup", "cutmix", "samix", "samix_p"}
+    assert all(issubclass(policy, Policy) for policy in POLICIES.values())

@@ -1,0 +1,78 @@
+"""Instance objective against infoNCE in loops."""
+
+import math
+
+import naive_samix as naive
+import pytest
+import torch
+from torch.nn import functional as F
+
+from samix.objectives import InstanceObjective, InstanceTargets, mixed_loss
+
+T = 0.2
+
+
+def task(n=5, d=4, k=7, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    z, keys, queue = (
+        F.normalize(torch.randn(rows, d, generator=generator, dtype=dtype), dim=1) for rows in (n, n, k)
+    )
+    return InstanceObjective(queue, T), z, InstanceTargets(keys, torch.arange(10, 10 + n))
+
+
+def test_point_loss_is_info_nce(float64):
+    objective, z, targets = task()
+    want = [naive.info_nce(z[n], targets.keys[n], objective.negatives, T) for n in range(5)]
+    torch.testing.assert_close(objective.point_loss(z, targets), torch.stack(want))
+
+
+def test_own_softmax_a_parent(float64):
+    """The other parent is neither a positive nor a negative: changing it leaves the first term alone."""
+    objective, z, first = task()
+    second = InstanceTargets(first.keys.roll(1, 0), first.index.roll(1))
+    loss = mixed_loss(objective, z, first, second, 0.3)
+    nce_first = objective.point_loss(z, first).mean()
+    nce_second = objective.point_loss(z, second).mean()
+    torch.testing.assert_close(loss, 0.3 * nce_first + 0.7 * nce_second)
+
+
+def test_logits_put_the_positive_first(float64):
+    objective, z, targets = task()
+    logits = objective.logits(z, targets)
+    assert logits.shape == (5, 8)
+    for n in range(5):
+        assert logits[n, 0].item() == pytest.approx((z[n] @ targets.keys[n]).item() / T)
+        for k in range(7):
+            assert logits[n, 1 + k].item() == pytest.approx((z[n] @ objective.negatives[k]).item() / T)
+
+
+def test_pair_logit_is_the_log_odds_of_two_instances(float64):
+    objective, z, first = task()
+    second = InstanceTargets(first.keys.flip(0), first.index.flip(0))
+    logit = objective.pair_logit(z, first, second)
+    for n in range(5):
+        to_first, to_second = (math.exp((z[n] @ keys[n]).item() / T) for keys in (first.keys, second.keys))
+        assert 1 / (1 + math.exp(-logit[n])) == pytest.approx(to_first / (to_first + to_second))
+
+
+def test_distinct_goes_by_identity_not_by_key():
+    objective, _, first = task()
+    second = InstanceTargets(first.keys, first.index.flip(0))
+    assert objective.distinct(first, second).tolist() == [True, True, False, True, True]
+
+
+def test_gradient(float64):
+    objective, z, first = task()
+    second = InstanceTargets(first.keys.flip(0), first.index.flip(0))
+    z.requires_grad_()
+    assert torch.autograd.gradcheck(lambda o: objective.point_loss(o, first), z)
+    assert torch.autograd.gradcheck(lambda o: objective.pair_logit(o, first, second), z)
+
+
+def test_float32_island_under_autocast():
+    """Autocast would multiply by the queue in bf16, and by the positive key in float32."""
+    objective, z, targets = task(d=64, k=200, dtype=torch.float32)
+    want = objective.logits(z, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(objective.logits(z, targets), want)
+        assert objective.point_loss(z, targets).dtype == torch.float32
