@@ -1,0 +1,1 @@
+"""A project of three nodes on the hooks, session and datasets of samix."""

@@ -1,0 +1,1 @@
+from samix.settings import *  # noqa: F403

@@ -1,0 +1,86 @@
+"""Files whole or absent, and what kedro viz shows of them."""
+
+import json
+
+import pytest
+import torch
+from kedro.io import DataCatalog, DatasetError
+from kedro_mlflow.io.artifacts import MlflowArtifactDataset
+
+from samix.core.errors import DataError
+from samix.core.weights import save_weights
+from samix.kedro import datasets
+from samix.kedro.datasets import RunInfoDataset, WeightsDataset
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return save_weights(tmp_path / "work/result.safetensors", {"w": torch.arange(3.0)}, {"epochs": 2})
+
+
+def test_weights_come_back_and_outlive_their_source(tmp_path, weights):
+    dataset = WeightsDataset(filepath=str(tmp_path / "models/net.safetensors"))
+    assert not dataset.exists()
+    dataset.save(weights)
+    save_weights(weights.path, {"w": torch.zeros(1)}, {})  # the next job's result
+    assert dataset.exists()
+    assert dataset.load().load()["w"].tolist() == [0, 1, 2]
+    assert json.loads(dataset.preview()) == {"epochs": 2}
+
+
+def test_weights_are_copied_where_links_are_impossible(tmp_path, weights, monkeypatch):
+    def refuse(*_):
+        raise OSError("another file system")
+
+    monkeypatch.setattr(datasets.os, "link", refuse)
+    dataset = WeightsDataset(filepath=str(tmp_path / "models/net.safetensors"))
+    dataset.save(weights)
+    assert dataset.load().metadata == {"epochs": 2}
+    assert (tmp_path / "models/net.safetensors").stat().st_nlink == 1
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, weights, monkeypatch):
+    target = tmp_path / "models/net.safetensors"
+    dataset = WeightsDataset(filepath=str(target))
+    dataset.save(weights)
+    old = target.read_bytes()
+
+    def half(source, destination):
+        destination.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(datasets.os, "link", half)
+    monkeypatch.setattr(datasets.shutil, "copyfile", half)
+    with pytest.raises(DatasetError, match="disk full"):
+        dataset.save(weights)
+    assert target.read_bytes() == old
+    assert [path.name for path in target.parent.iterdir()] == ["net.safetensors"]
+
+
+def test_weights_saved_onto_themselves_stay(weights):
+    dataset = WeightsDataset(filepath=str(weights.path))
+    dataset.save(weights)
+    assert dataset.load() == weights
+
+
+def test_missing_weights_say_what_to_do(tmp_path):
+    with pytest.raises(DatasetError) as caught:
+        WeightsDataset(filepath=str(tmp_path / "none.safetensors")).load()
+    assert isinstance(caught.value.__cause__, DataError)
+    assert "Run the stage that writes these weights first" in str(caught.value)
+
+
+def test_previews_work_inside_an_artifact(tmp_path, weights):
+    dataset = MlflowArtifactDataset(
+        dataset={"type": "samix.kedro.datasets.WeightsDataset", "filepath": str(weights.path)}
+    )
+    assert json.loads(dataset.preview()) == {"epochs": 2}
+    assert DataCatalog({"net": dataset}).load("net") == weights
+
+
+def test_run_info_is_a_json_file(tmp_path):
+    dataset = RunInfoDataset(filepath=str(tmp_path / "run_info.json"))
+    with pytest.raises(DatasetError):
+        dataset.load()
+    dataset.save({"seconds": {"reporting": 1.5}})
+    assert dataset.load() == json.loads(dataset.preview()) == {"seconds": {"reporting": 1.5}}
