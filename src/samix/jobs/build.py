@@ -40,8 +40,8 @@ def load_backbone(backbone: Backbone, weights: WeightsFile) -> None:
         backbone.load_state_dict(weights.load(BACKBONE))
     except RuntimeError as error:
         raise DataError(
-            f"{weights.path} holds the weights of another backbone than `backbone` describes: set it as it was "
-            "when they were trained."
+            f"{weights.path} holds the weights of another backbone than `backbone` describes: set it as "
+            "it was when they were trained."
         ) from error
 
 

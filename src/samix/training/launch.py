@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from samix.config.training import TrainingConfig
@@ -18,6 +19,9 @@ from samix.core.errors import ConfigError, TrainingError
 
 T = TypeVar("T")
 Worker = Callable[[T, Accelerator], None]
+
+# They print a failed worker's traceback, which the error raised here carries
+_TALKATIVE = ("torch.distributed.elastic.multiprocessing.api", "torch.multiprocessing.spawn")
 
 
 def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
@@ -37,14 +41,17 @@ def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=training.devices,
+        run_id="samix",
         rdzv_backend="c10d",
         rdzv_endpoint="127.0.0.1:0",
         max_restarts=0,
         start_method="spawn",
         monitor_interval=0.1,
     )
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        elastic_launch(config, _enter_recorded)(worker, job, training)
+        elastic_launch(config, _enter)(worker, job, training)
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
         raise TrainingError(
@@ -65,12 +72,6 @@ def check_devices(training: TrainingConfig) -> None:
         raise ConfigError(
             f"training.devices is {training.devices}, but there are {torch.cuda.device_count()} GPUs."
         )
-
-
-@record
-def _enter_recorded(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:
-    """`_enter` in a process of its own: an exception is left in a file where elastic looks for it."""
-    _enter(worker, job, training)
 
 
 def _message(message: Any) -> str:
