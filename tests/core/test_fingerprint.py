@@ -1,0 +1,63 @@
+"""Equal parts give equal fingerprints, and every change shows."""
+
+import pandas as pd
+import pytest
+import torch
+
+from samix.config.networks import MixerConfig
+from samix.core.fingerprint import fingerprint
+from samix.core.weights import save_weights
+
+
+def frame(**changes):
+    return pd.DataFrame({"index": [0, 1], "label": [3, 4], "path": [None, "a.png"], **changes})
+
+
+def test_equal_parts_in_any_order():
+    one = fingerprint(a={"x": 1, "y": [1, 2]}, b=MixerConfig(), c=frame())
+    two = fingerprint(c=frame(), b=MixerConfig(), a={"y": [1, 2], "x": 1})
+    assert one == two
+    assert len(one) == 32 and set(one) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"b": 1}),
+        ({"a": 1}, {"a": "1"}),
+        ({"a": 1}, {"a": 1, "b": None}),
+        ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
+        ({"a": [1, 2]}, {"a": [2, 1]}),
+        ({"a": MixerConfig()}, {"a": MixerConfig(rescale_k=0.25)}),
+        ({"a": frame()}, {"a": frame(label=[4, 3])}),
+        ({"a": frame()}, {"a": frame().rename(columns={"label": "pseudo_label"})}),
+        ({"a": frame()}, {"a": frame().iloc[::-1]}),
+        ({"a": frame()}, {"a": frame(path=[None, "b.png"])}),
+        ({"a": frame()}, {"a": frame().drop(columns="path")}),
+    ],
+)
+def test_changes_show(one, two):
+    assert fingerprint(**one) != fingerprint(**two)
+
+
+def test_files_count_by_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "b").write_bytes(b"1")
+    (tmp_path / "c").write_bytes(b"2")
+    a, b, c = (fingerprint(file=tmp_path / name) for name in "abc")
+    assert a == b != c
+
+
+def test_weights_count_by_content(tmp_path):
+    a = save_weights(tmp_path / "a.safetensors", {"w": torch.ones(2)}, {"v": 1})
+    b = save_weights(tmp_path / "b.safetensors", {"w": torch.ones(2)}, {"v": 1})
+    c = save_weights(tmp_path / "c.safetensors", {"w": torch.zeros(2)}, {"v": 1})
+    d = save_weights(tmp_path / "d.safetensors", {"w": torch.ones(2)}, {"v": 2})
+    digests = [fingerprint(w=file) for file in (a, b, c, d)]
+    assert digests[0] == digests[1] and len(set(digests)) == 3
+
+
+def test_what_is_not_understood_is_refused():
+    with pytest.raises(TypeError):
+        fingerprint(a=torch.ones(1))
