@@ -10,6 +10,8 @@ _MESSAGES = (
     "dataset names contain '.' characters",
     # kedro-mlflow defines a model class that MLflow remarks upon; samix logs no such models
     "Add type hints to the `predict` method",
+    # kedro-viz has not followed FastAPI yet
+    "ORJSONResponse is deprecated",
 )
 
 
