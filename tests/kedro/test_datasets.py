@@ -1,11 +1,13 @@
 """Files whole or absent, and what kedro viz shows of them."""
 
+import base64
 import json
 
 import pytest
 import torch
 from kedro.io import DataCatalog, DatasetError
 from kedro_mlflow.io.artifacts import MlflowArtifactDataset
+from matplotlib.figure import Figure
 
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
@@ -76,6 +78,19 @@ def test_previews_work_inside_an_artifact(tmp_path, weights):
     )
     assert json.loads(dataset.preview()) == {"epochs": 2}
     assert DataCatalog({"net": dataset}).load("net") == weights
+
+
+def test_a_picture_is_drawn_once_and_read_as_png(tmp_path):
+    dataset = MlflowArtifactDataset(
+        dataset={"type": "samix.kedro.pictures.PictureDataset", "filepath": str(tmp_path / "a.png")}
+    )
+    dataset._logging_activated = False
+    figure = Figure()
+    figure.add_subplot().plot([1, 2])
+    dataset.save(figure)
+    assert dataset.load() == (tmp_path / "a.png").read_bytes()
+    assert dataset.load().startswith(b"\x89PNG")
+    assert base64.b64decode(dataset.preview()) == dataset.load()
 
 
 def test_run_info_is_a_json_file(tmp_path):
