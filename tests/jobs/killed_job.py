@@ -1,0 +1,40 @@
+"""A process that trains SAMix and may kill itself: work folder, step to die at (-1: never)."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tiny import samix_job
+
+from samix.data import TwoViewBatches
+from samix.jobs.moco import pretrain_mixer
+from samix.training import run_job
+
+
+class Killer:
+    """A sink in which the process ends as it would for lack of memory: without a last word."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, metrics, step):
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def flush(self):
+        """Nothing is kept."""
+
+
+def told(load):
+    def load_and_tell(self, ctx):
+        print("step", ctx.step, flush=True)
+        return load(self, ctx)
+
+    return load_and_tell
+
+
+if __name__ == "__main__":
+    TwoViewBatches.load = told(TwoViewBatches.load)
+    job = samix_job(Path(sys.argv[1]), sink=Killer(int(sys.argv[2])))
+    run_job(pretrain_mixer, job)

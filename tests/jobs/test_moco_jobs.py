@@ -1,0 +1,135 @@
+"""MoCo with every policy, through the jobs that the stages run."""
+
+import pytest
+import torch
+from tiny import IMAGES, MODEL, pseudo_labels, samix_job, shared
+
+from samix.config.mixing import PolicyConfig
+from samix.core.errors import ConfigError, DataError
+from samix.jobs import moco
+from samix.jobs.build import start_backbone
+from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
+from samix.mixup import SAMixP
+from samix.nn import build_backbone
+from samix.training import run_job
+
+
+def moco_job(folder, policy, **options):
+    bundle = options.pop("bundle", None)
+    return MoCoJob(
+        **shared(folder, **options), epochs=1, policy=PolicyConfig(name=policy), mixer=None, bundle=bundle
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return run_job(pretrain_mixer, samix_job(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, bundle):
+    """The trained backbones by policy."""
+    folder = tmp_path_factory.mktemp("policies")
+    jobs = {name: moco_job(folder / name, name) for name in ("none", "mixup", "cutmix")}
+    jobs["samix_p"] = moco_job(folder / "samix_p", "samix_p", bundle=bundle)
+    jobs["samix cluster"] = samix_job(folder / "cluster", epochs=1)
+    jobs["samix instance"] = samix_job(folder / "instance", "instance", epochs=1)
+    return {name: run_job(train_encoder, job) for name, job in jobs.items()}
+
+
+POLICIES = ["none", "mixup", "cutmix", "samix_p", "samix cluster", "samix instance"]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_result_is_a_backbone_that_has_moved(results, policy):
+    result = results[policy]
+    backbone = build_backbone(MODEL.backbone)
+    backbone.load_state_dict(result.load("backbone."))
+    start = start_backbone(MODEL.backbone, seed=5)
+    assert not torch.equal(backbone.net.conv1.weight, start.net.conv1.weight)
+    assert result.metadata["kind"] == "backbone"
+    assert result.metadata["backbone"] == MODEL.backbone.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_history_tells_what_the_policy_does(results, policy):
+    last = results[policy].metadata["history"][-1]
+    assert last["step"] == IMAGES // 16 and last["epoch"] == 1
+    assert {"loss", "loss_ssl", "queue_top1", "lr/encoder"} <= last.keys()
+    assert ("loss_mixed" in last) == (policy != "none")
+    online = policy.startswith("samix ")
+    assert (
+        {"mask_error", "mask_variance", "mixer_local", "mixer_global", "lr/mixer"} <= last.keys()
+    ) == online
+    assert ("head_loss" in last) == (policy == "samix cluster")
+
+
+def test_policies_start_alike_and_end_apart(results):
+    weights = [result.load("backbone.")["net.conv1.weight"] for result in results.values()]
+    for i, one in enumerate(weights):
+        assert not any(torch.equal(one, other) for other in weights[:i])
+    first = {name: result.metadata["history"][0]["loss_ssl"] for name, result in results.items()}
+    assert len({first[name] for name in ("none", "mixup", "cutmix", "samix_p")}) == 1
+    # online, the momentum encoder's BatchNorm sees both views together
+    assert first["samix cluster"] == first["samix instance"] == pytest.approx(first["none"], rel=0.1)
+
+
+def learner_of(job):
+    """What the job's training ends with."""
+    learners = []
+
+    def worker(job, accelerator):
+        learners.append(moco._train(job, accelerator)[0])
+
+    run_job(worker, job)
+    return learners[0]
+
+
+def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
+    assert bundle.metadata["kind"] == "samix_p"
+    assert "mask_error" in bundle.metadata["history"][-1]
+    learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(bundle.path)
+    pairs = (
+        (policy.backbone, learner.momentum_encoder.backbone),
+        (policy.mixer, learner.mixer_training.mixer),
+    )
+    for part, expected in pairs:
+        for name, value in expected.state_dict().items():
+            assert torch.equal(part.state_dict()[name], value), name
+    own = learner.encoder.backbone.net.conv1.weight
+    assert not torch.equal(policy.backbone.net.conv1.weight, own)
+
+
+def test_bundle_is_used_frozen(bundle, tmp_path):
+    learner = learner_of(moco_job(tmp_path, "samix_p", bundle=bundle))
+    for name, value in SAMixP.from_file(bundle.path).state_dict().items():
+        if name not in ("scale", "shift"):
+            assert torch.equal(learner.policy.state_dict()[name], value), name
+
+
+def test_equal_seeds_give_equal_results_and_others_do_not(results, tmp_path):
+    again = run_job(train_encoder, moco_job(tmp_path, "mixup"))
+    assert again.path.read_bytes() == results["mixup"].path.read_bytes()
+    other = MoCoJob(
+        **(shared(tmp_path, label="other") | {"seed": 6}), epochs=1, policy=PolicyConfig(name="mixup")
+    )
+    found = run_job(train_encoder, other).load("backbone.")["net.conv1.weight"]
+    assert not torch.equal(found, again.load("backbone.")["net.conv1.weight"])
+
+
+def test_pseudo_labels_of_other_images_stop_the_job(tmp_path):
+    job = samix_job(tmp_path)
+    object.__setattr__(job, "pseudo_labels", pseudo_labels().iloc[:-3])
+    with pytest.raises(
+        DataError, match="61 pseudo labels for 64 training images: run the stage pseudo_labels"
+    ):
+        run_job(pretrain_mixer, job)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_queue_longer_than_the_data_stops_the_job_before_it_reads_an_image(tmp_path, monkeypatch):
+    long = MODEL.moco.model_copy(update={"queue": 128})
+    fields = shared(tmp_path) | {"model": MODEL.model_copy(update={"moco": long})}
+    monkeypatch.setattr("samix.jobs.moco.open_images", None)
+    with pytest.raises(ConfigError, match=r"moco.queue \(128\) is longer than the data set"):
+        run_job(train_encoder, MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="none")))

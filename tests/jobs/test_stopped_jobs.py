@@ -1,0 +1,103 @@
+"""A job that is stopped, or killed, ends where it would have ended."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import samix_job
+
+from samix.jobs import moco
+from samix.jobs.moco import pretrain_mixer
+from samix.training import run_job
+
+SCRIPT = Path(__file__).with_name("killed_job.py")
+
+
+class Stop(Exception):
+    pass
+
+
+class Stopper:
+    """A sink that stops the training at one step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, metrics, step):
+        if step == self.step:
+            raise Stop
+
+    def flush(self):
+        pass
+
+
+def last_checkpoint(folder, **options):
+    """The state at the end of a job whose result is not written."""
+    states = []
+
+    def worker(job, accelerator):
+        _, history = moco._train(job, accelerator)
+        saved = torch.load(job.work_dir / "fit.checkpoint.pt", weights_only=True)
+        states.append((saved["learner"], saved["optimizers"], history))
+
+    run_job(worker, samix_job(folder, **options))
+    return states[0]
+
+
+def require_equal(a, b, where=""):
+    assert type(a) is type(b), where
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            require_equal(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list):
+        assert len(a) == len(b), where
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            require_equal(x, y, f"{where}[{i}]")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    else:
+        assert a == b, where
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_weights_optimisers_and_history_equal_those_of_an_uninterrupted_job(tmp_path, stop):
+    """8 steps, checkpoints at 3 and 6: stopped before the first, between them, right after one."""
+    expected = last_checkpoint(tmp_path / "one")
+    with pytest.raises(Stop):
+        last_checkpoint(tmp_path / "two", sink=Stopper(stop))
+    found = last_checkpoint(tmp_path / "two")
+    for a, b, what in zip(found, expected, ("learner", "optimizers", "history"), strict=True):
+        require_equal(a, b, what)
+    learner, optimizers, history = expected
+    assert {"queue.keys", "mixer_training.mixer.gamma", "mixer_training.head.weight"} <= learner.keys()
+    assert len(optimizers) == 2 and len(history) > 3
+
+
+def run(folder, dies_at):
+    """Exit status and the steps that were trained."""
+    process = subprocess.run(
+        [sys.executable, SCRIPT, folder, str(dies_at)], capture_output=True, text=True, timeout=300
+    )
+    lines = process.stdout.splitlines()
+    return process.returncode, [int(line.split()[1]) for line in lines if line.startswith("step ")]
+
+
+@pytest.mark.slow
+def test_a_killed_job_goes_on_and_writes_the_same_bytes(tmp_path):
+    assert run(tmp_path / "one", -1) == (0, list(range(8)))
+    assert run(tmp_path / "two", 4) == (-9, list(range(4)))
+    folder = tmp_path / "two" / "tiny"
+    assert [path.name for path in folder.iterdir()] == ["fit.checkpoint.pt"]
+    assert run(tmp_path / "two", -1) == (0, list(range(3, 8)))  # from the checkpoint after three steps
+    assert [path.name for path in folder.iterdir()] == ["result.safetensors"]
+    result = (tmp_path / "one" / "tiny" / "result.safetensors").read_bytes()
+    assert (folder / "result.safetensors").read_bytes() == result
+    assert run(tmp_path / "two", -1) == (0, [])  # and a finished one is not trained again
+
+
+def test_a_finished_job_leaves_its_result_alone(tmp_path):
+    result = run_job(pretrain_mixer, samix_job(tmp_path))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [result.path]

@@ -1,0 +1,62 @@
+"""Jobs on a few digits with a backbone of a few channels."""
+
+from functools import cache
+
+import torch
+
+from samix.config.data import DataConfig
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.networks import BackboneConfig, ProjectorConfig
+from samix.config.ssl import MoCoConfig, ModelConfig
+from samix.config.training import OptimizerConfig, TrainingConfig
+from samix.data import prepare
+from samix.jobs.moco import MoCoJob
+
+IMAGES = 64
+SGD = OptimizerConfig(lr=0.05)
+MODEL = ModelConfig(
+    backbone=BackboneConfig(channels=(4, 4, 8, 8)),
+    moco=MoCoConfig(
+        batch_size=16, queue=32, projector=ProjectorConfig(hidden=16, out=8, norm=True), optimizer=SGD
+    ),
+)
+
+
+@cache
+def digits():
+    """64 training digits of 16 x 16 pixels, and their test images."""
+    return prepare(DataConfig(source="digits", image_size=16, limit=IMAGES), seed=0)
+
+
+def shared(folder, *, label="tiny", fingerprint="f", sink=None, **training):
+    """What all jobs have, on the tiny data and model."""
+    settings = {"device": "cpu", "threads": 1, "checkpoint_every": 3, "log_every": 1, **training}
+    return {
+        "label": label,
+        "fingerprint": fingerprint,
+        "seed": 5,
+        "training": TrainingConfig(work_dir=folder, **settings),
+        "sink": sink,
+        "card": digits().card,
+        "manifest": digits().manifest,
+        "model": MODEL,
+    }
+
+
+def pseudo_labels(clusters=4):
+    """Rows as the stage pseudo_labels writes them, with clusters of unequal sizes."""
+    rows = digits().manifest
+    rows = rows.loc[rows["split"] == "train", ["index", "path", "label"]].reset_index(drop=True)
+    drawn = torch.randint(clusters, (len(rows),), generator=torch.Generator().manual_seed(1))
+    return rows.assign(pseudo_label=drawn.minimum(torch.tensor(clusters - 1)).numpy())
+
+
+def samix_job(folder, objective="cluster", epochs=2, **options):
+    """SAMix online: the job with the most state."""
+    return MoCoJob(
+        **shared(folder, **options),
+        epochs=epochs,
+        policy=PolicyConfig(name="samix"),
+        mixer=MixerTrainingConfig(objective=objective),
+        pseudo_labels=pseudo_labels() if objective == "cluster" else None,
+    )
