@@ -1,0 +1,358 @@
+"""The MoCo learner: the whole step against a second implementation, and its order, routes and state."""
+
+import copy
+import io
+
+import naive_moco
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig
+from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
+from samix.config.ssl import MoCoConfig
+from samix.core.errors import ConfigError
+from samix.core.step import StepContext
+from samix.data import TwoViews
+from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
+from samix.learners.moco import MoCo, check_moco
+from samix.mixup import CutMix, Mixed, Mixer, Mixup, Policy, SAMix
+from samix.nn import Encoder, build_backbone
+
+IMAGES, BATCH, CLUSTERS = 12, 4, 3
+CONFIG = MoCoConfig(
+    batch_size=BATCH, queue=2 * BATCH, momentum=0.9, projector=ProjectorConfig(hidden=8, out=6)
+)
+LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2, 2, 0, 1, 1, 2])
+WEIGHTS = torch.tensor([0.5, 1.5, 1.0])
+SAMIX = ["instance", "cluster"]
+KINDS = ["none", "mixup", "cutmix", *SAMIX]
+
+
+def learner_of(kind, seed=0, config=CONFIG, **training):
+    """A tiny host, all networks of which differ and are far from their initial state."""
+    torch.manual_seed(seed)
+    encoder = Encoder(build_backbone(BackboneConfig(channels=(4, 4, 6, 8))), config.projector)
+    policy = {"mixup": Mixup, "cutmix": CutMix}[kind]() if kind in ("mixup", "cutmix") else None
+    mixer_training = None
+    if kind in SAMIX:
+        mixer = Mixer(6, MixerConfig(rescale_k=0.25))
+        options = MixerTrainingConfig(
+            objective=kind, mask_adjust=MaskAdjustConfig(margin=0.02), **training
+        )
+        mixer_training = (
+            InstanceMixerTraining(mixer, options)
+            if kind == "instance"
+            else ClusterMixerTraining(mixer, options, 8, LABELS, WEIGHTS.to(torch.get_default_dtype()))
+        )
+        policy = SAMix(mixer, options.mask_adjust)
+    learner = MoCo(encoder, config, seed=seed, policy=policy, mixer_training=mixer_training)
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    if mixer_training is not None:
+        mixer.gamma.data.fill_(0.7)
+    return learner
+
+
+def batch_of(step, n=BATCH):
+    generator = torch.Generator().manual_seed(step)
+    views = torch.randn(2, n, 3, 16, 16, generator=generator, dtype=torch.get_default_dtype())
+    index = torch.randperm(IMAGES, generator=generator)[:n]
+    return TwoViews(views[0], views[1], index, torch.full((n,), -1))
+
+
+def context(step):
+    return StepContext(seed=0, step=step, total_steps=10, epoch=0)
+
+
+def gradients(module):
+    return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("step", [0, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_against_a_second_implementation(float64, kind, step):
+    """Equal losses, gradients of every parameter, momentum weights, statistics and keys."""
+    learner = learner_of(kind)
+    again = copy.deepcopy(learner)
+    metrics = learner(batch_of(step), context(step))
+    metrics["loss"].backward()
+    want = naive_moco.step(again, batch_of(step), context(step))
+    want.loss.backward()
+    torch.testing.assert_close(metrics["loss"], want.loss, atol=1e-10, rtol=0)
+    torch.testing.assert_close(learner.new_keys, want.keys, atol=1e-10, rtol=0)
+    parts = vars(want).keys() - {"loss", "keys"}
+    assert parts <= metrics.keys()
+    for part in parts:
+        torch.testing.assert_close(metrics[part], getattr(want, part).detach(), atol=1e-10, rtol=0)
+    own, other = gradients(learner), gradients(again)
+    assert own.keys() == other.keys()
+    for name, gradient in own.items():
+        torch.testing.assert_close(gradient, other[name], atol=1e-9, rtol=1e-6, msg=f"gradient of {name}")
+    mixer_names = ("policy.", "mixer_training.mixer.")  # the loops keep no statistics of the Mixer
+    state = again.state_dict()
+    for name, tensor in learner.state_dict().items():
+        if not name.startswith((*mixer_names, "mixer_training.frozen_head.")):
+            torch.testing.assert_close(tensor, state[name], atol=1e-10, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("kind", SAMIX)
+def test_all_parameters_to_train_get_gradients_and_no_others(kind):
+    learner = learner_of(kind)
+    learner(batch_of(0), context(0))["loss"].backward()
+    got = {name for name, g in gradients(learner).items() if g.abs().sum() > 0}
+    wanted = {name for name, p in learner.named_parameters() if p.requires_grad}
+    assert got >= {name for name in wanted if "key.bias" not in name}  # softmax ignores it
+    owned = {
+        id(p)
+        for parameters in learner.parameter_sets().values()
+        for module in parameters.modules
+        for p in module.parameters()
+        if p.requires_grad
+    }
+    assert owned == {id(p) for p in learner.parameters() if p.requires_grad}
+    frozen = ("momentum_encoder.", "mixer_training.frozen_head.")
+    assert {name for name, _ in learner.named_parameters() if name.startswith(frozen)}.isdisjoint(wanted)
+
+
+@pytest.mark.parametrize("kind", SAMIX)
+def test_encoder_losses_do_not_reach_the_mixer(kind):
+    learner = learner_of(kind)
+    mixer = learner.mixer_training.mixer
+    learner.mixer_training = None
+    learner(batch_of(0), context(0))["loss"].backward()
+    assert all(p.grad is None for p in mixer.parameters())
+    assert all(p.grad is not None for p in learner.encoder.parameters())
+    assert all(p.grad is None for p in learner.momentum_encoder.parameters())
+
+
+@pytest.mark.parametrize("kind", SAMIX)
+def test_mixer_is_trained_under_autocast(kind):
+    """The encoder's mask, computed first and without gradient, must not leave half-precision copies of the
+    weights behind that the Mixer's own mask would then use."""
+    learner = learner_of(kind)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = learner(batch_of(0), context(0))["loss"]
+    loss.backward()
+    assert loss.dtype == torch.float32
+    own = {name: p.grad for name, p in learner.mixer_training.mixer.named_parameters()}
+    for name in ("query.weight", "key.weight", "content.0.weight", "content.3.weight", "gamma"):
+        assert own[name].abs().sum() > 0
+
+
+def watch_encoder(learner, encoder="encoder"):
+    """The list into which the images that the encoder gets are put."""
+    seen = []
+    net = getattr(learner, encoder)
+    net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
+    return seen
+
+
+@pytest.mark.parametrize("kind", SAMIX + ["mixup", "cutmix"])
+def test_cross_view(kind):
+    """View q builds the mixed image, view k gives the targets; with frozen statistics neither sees more."""
+    base = batch_of(0)
+
+    def outcome(batch):
+        learner = learner_of(kind).eval()
+        online, slow = watch_encoder(learner), watch_encoder(learner, "momentum_encoder")
+        learner(batch, context(0))
+        return online[1], slow[-1] if kind in SAMIX else online[1], learner.new_keys
+
+    mixed, mixers, keys = outcome(base)
+    other_k = outcome(base._replace(view_k=torch.randn_like(base.view_k)))
+    other_q = outcome(base._replace(view_q=torch.randn_like(base.view_q)))
+    assert torch.equal(other_k[0], mixed) and torch.equal(other_k[1], mixers)
+    assert not torch.equal(other_k[2], keys)
+    torch.testing.assert_close(other_q[2], keys)
+    assert not torch.equal(other_q[0], mixed) and not torch.equal(other_q[1], mixers)
+
+
+def partners(first, second):
+    """Which row of `first` each row of `second` is."""
+    same = (second[:, None] == first[None]).flatten(2).all(2)
+    assert (same.sum(1) == 1).all()
+    return same.int().argmax(1)
+
+
+@pytest.mark.parametrize("kind", SAMIX)
+def test_one_permutation_a_branch_and_two_branches(kind):
+    """Maps and images of a branch use the same permutation; lam and permutation of the branches differ."""
+    learner, batch = learner_of(kind), batch_of(0)
+    learner.policy.adjust = MaskAdjustConfig(mode="off")
+    calls = []
+    learner.mixer_training.mixer.register_forward_hook(
+        lambda module, inputs, output: calls.append((*inputs, output.mask.detach()))
+    )
+    online, slow = watch_encoder(learner), watch_encoder(learner, "momentum_encoder")
+    learner(batch, context(0))
+    assert len(calls) == 2 and len(slow) == 2
+    used = []
+    for (first, second, lam, _, mask), mixed in zip(calls, (online[1], slow[1]), strict=True):
+        index = partners(first, second)
+        torch.testing.assert_close(mixed, mask * batch.view_q + (1 - mask) * batch.view_q[index])
+        used.append((lam, index.tolist()))
+    (lam_q, index_q), (lam_k, index_k) = used
+    assert lam_q != lam_k and index_q != index_k
+
+
+class Keep(Policy):
+    """lam = 1: the mixed image is the first parent."""
+
+    def forward(self, first, second, lam, *, generator, guides):
+        return Mixed(first, 1.0)
+
+
+def test_mixing_at_lam_one_is_the_plain_loss():
+    learner = learner_of("none")
+    learner.policy = Keep()
+    metrics = learner(batch_of(0), context(0))
+    assert metrics["loss_mixed"].item() == metrics["loss_ssl"].item()
+    assert metrics["loss"].item() == 2 * metrics["loss_ssl"].item()
+
+
+def test_momentum_encoder_moves_before_the_keys():
+    """With momentum 0 the keys are the encoder's own."""
+    learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 0.0})).eval()
+    batch = batch_of(0)
+    learner(batch, context(0))
+    torch.testing.assert_close(learner.new_keys, learner.encoder(batch.view_k).projection.detach())
+
+
+def test_momentum_one_keeps_the_momentum_encoder():
+    learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 1.0}))
+    before = [p.clone() for p in learner.momentum_encoder.parameters()]
+    learner(batch_of(0), context(0))
+    assert all(map(torch.equal, before, learner.momentum_encoder.parameters()))
+
+
+def test_momentum_encoder_keeps_its_own_statistics():
+    learner = learner_of("mixup")
+    first = learner.encoder.backbone.net.bn1
+    first.running_mean.fill_(50)
+    batch = batch_of(0)
+    learner(batch, context(0))
+    own = learner.momentum_encoder.backbone.net.bn1
+    assert own.num_batches_tracked == 1 and first.num_batches_tracked == 2
+    seen = F.conv2d(batch.view_k, learner.momentum_encoder.backbone.net.conv1.weight, padding=1)
+    torch.testing.assert_close(own.running_mean, 0.1 * seen.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["none", "instance"])
+def test_queue_takes_the_keys_after_the_step_and_drops_the_oldest(kind):
+    learner = learner_of(kind)
+    rows = list(learner.queue.keys.clone())
+    for step in range(5):  # the queue holds two batches: it wraps around twice
+        learner(batch_of(step), context(step))["loss"].backward()
+        assert torch.equal(learner.queue.keys, torch.stack(rows))
+        learner.after_step(context(step))
+        for place, key in enumerate(learner.new_keys):
+            rows[step % 2 * BATCH + place] = key
+        assert torch.equal(learner.queue.keys, torch.stack(rows))
+
+
+def test_own_keys_are_no_negatives_of_the_same_step():
+    """Equal weights and statistics, view_k = view_q: the positive is 1 and no negative can be."""
+    learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 0.0})).eval()
+    batch = batch_of(0)
+    batch = batch._replace(view_k=batch.view_q)
+    assert learner(batch, context(0))["queue_top1"] == 1
+    learner.queue.keys.copy_(-learner.new_keys.repeat(2, 1))
+    assert learner(batch, context(0))["loss_ssl"] < 0.7
+
+
+def test_gamma_is_clamped_after_the_step():
+    learner = learner_of("instance")
+    learner(batch_of(0), context(0))
+    learner.mixer_training.mixer.gamma.data.fill_(1.3)
+    learner.after_step(context(0))
+    assert learner.mixer_training.mixer.gamma == 1
+
+
+def optimizers_of(learner):
+    return [
+        torch.optim.SGD(
+            [p for module in s.modules for p in module.parameters() if p.requires_grad], lr=0.1, momentum=0.9
+        )
+        for s in learner.parameter_sets().values()
+    ]
+
+
+def train(learner, optimizers, steps):
+    for step in steps:
+        learner(batch_of(step), context(step))["loss"].backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        learner.after_step(context(step))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_dict_holds_everything(kind):
+    """Two steps, save, load into a learner of other weights, one step: the same as three steps."""
+    whole = learner_of(kind)
+    optimizers = optimizers_of(whole)
+    train(whole, optimizers, range(2))
+    file = io.BytesIO()
+    torch.save((whole.state_dict(), [o.state_dict() for o in optimizers]), file)
+    train(whole, optimizers, [2])
+
+    file.seek(0)
+    resumed = learner_of(kind, seed=1)
+    state, optimizer_states = torch.load(file)
+    resumed.load_state_dict(state)
+    optimizers = optimizers_of(resumed)
+    for optimizer, own in zip(optimizers, optimizer_states, strict=True):
+        optimizer.load_state_dict(own)
+    train(resumed, optimizers, [2])
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_learning_lowers_the_loss():
+    """On one batch the plain and the mixed loss fall: no sign is wrong."""
+    learner = learner_of("mixup")
+    optimizers, losses = optimizers_of(learner), []
+    for _ in range(12):
+        metrics = learner(batch_of(0), context(0))
+        losses.append(metrics["loss"].item())
+        metrics["loss"].backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_metrics_are_scalars_without_gradient():
+    for kind in KINDS:
+        metrics = learner_of(kind)(batch_of(0), context(0))
+        assert all(m.ndim == 0 for m in metrics.values())
+        assert {name for name, m in metrics.items() if m.requires_grad} == {"loss"}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "queue", "images", "message"),
+    [
+        (64, 128, 50, "batch_size is 64.*50"),
+        (64, 32, 500, "queue .32. is shorter.*64"),
+        (64, 100, 500, "queue .100. must be a multiple.*64"),
+        (64, 512, 500, "queue .512. is longer.*500"),
+    ],
+)
+def test_batch_queue_and_images_have_to_go_together(batch_size, queue, images, message):
+    with pytest.raises(ConfigError, match=message):
+        check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
+
+
+@pytest.mark.parametrize(("batch_size", "queue", "images"), [(64, 64, 64), (64, 128, 500)])
+def test_what_goes_together(batch_size, queue, images):
+    check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
+
+
+def test_learner_is_a_module_that_runs_through_forward():
+    """DDP and autocast wrap forward."""
+    learner = learner_of("none")
+    assert isinstance(learner, nn.Module)
+    assert learner(batch_of(0), context(0))["loss"].requires_grad
