@@ -34,6 +34,9 @@ class PseudoLabelsConfig(Config):
 class MixerPretrainingConfig(MixerTrainingConfig):
     """Stage mixer_pretraining: SAMix online on MoCo v2."""
 
+    start: Literal["random", "pseudo_labels"] = Field(
+        "random", description="first weights of the encoder: random (paper) or stage pseudo_labels' encoder"
+    )
     epochs: int = Field(100, ge=1)
 
 

@@ -8,15 +8,17 @@ from typing import TypeVar
 import torch
 
 from samix.config.networks import BackboneConfig
+from samix.config.ssl import ModelConfig
 from samix.core.errors import DataError
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
-from samix.nn import Backbone, build_backbone
+from samix.nn import Backbone, Encoder, build_backbone
 
 T = TypeVar("T")
 
 BACKBONE = "backbone."
-"""Prefix of the backbone's tensors in every weights file."""
+PROJECTOR = "projector."
+"""Prefixes of the backbone's and the projector's tensors in every weights file."""
 
 
 def seeded(build: Callable[[], T], seed: int, purpose: str) -> T:
@@ -32,6 +34,15 @@ def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | Non
     if weights is not None:
         load_backbone(backbone, weights)
     return backbone
+
+
+def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = None) -> Encoder:
+    """Backbone and projector with the run's initial weights, or with those of a file that holds both."""
+    backbone = start_backbone(model.backbone, seed, weights)
+    encoder = seeded(lambda: Encoder(backbone, model.moco.projector), seed, "projector")
+    if weights is not None:
+        encoder.projector.load_state_dict(weights.load(PROJECTOR))
+    return encoder
 
 
 def load_backbone(backbone: Backbone, weights: WeightsFile) -> None:

@@ -16,12 +16,11 @@ from samix.config.ssl import ModelConfig
 from samix.core.errors import DataError
 from samix.core.weights import WeightsFile
 from samix.data import Augment, TwoViewBatches, open_images
-from samix.jobs.build import BACKBONE, prefixed, seeded, start_backbone
+from samix.jobs.build import BACKBONE, prefixed, seeded, start_encoder
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
 from samix.learners.moco import MoCo, check_moco
 from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
-from samix.nn import Encoder
 from samix.training import Job, fit
 
 
@@ -29,8 +28,9 @@ from samix.training import Job, fit
 class MoCoJob(Job):
     """MoCo v2 with a policy.
 
-    card, manifest: the images; mixer: how a Mixer is trained along (policy samix); bundle: the frozen Mixer
-    (policy samix_p); pseudo_labels: one row a training image, in the manifest's order (objective cluster).
+    card, manifest: the images; start: first weights of the encoder, None for random ones; mixer: how a Mixer
+    is trained along (policy samix); bundle: the frozen Mixer (policy samix_p); pseudo_labels: one row a
+    training image, in the manifest's order (objective cluster).
     """
 
     card: dict[str, Any]
@@ -38,6 +38,7 @@ class MoCoJob(Job):
     model: ModelConfig
     epochs: int
     policy: PolicyConfig
+    start: WeightsFile | None = None
     mixer: MixerTrainingConfig | None = None
     bundle: WeightsFile | None = None
     pseudo_labels: pd.DataFrame | None = None
@@ -88,9 +89,8 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str,
 
 
 def _learner(job: MoCoJob) -> MoCo:
-    backbone = start_backbone(job.model.backbone, job.seed)
-    encoder = seeded(lambda: Encoder(backbone, job.model.moco.projector), job.seed, "projector")
-    training = _mixer_training(job, backbone.tap_channels, backbone.width)
+    encoder = start_encoder(job.model, job.seed, job.start)
+    training = _mixer_training(job, encoder.backbone.tap_channels, encoder.backbone.width)
     return MoCo(
         encoder,
         job.model.moco,

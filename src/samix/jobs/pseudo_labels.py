@@ -17,7 +17,7 @@ from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, ImageStore, LabelledBatches, Normalize, TwoViewBatches, open_images
 from samix.evaluation.features import extract_features
-from samix.jobs.build import BACKBONE, load_backbone, prefixed, seeded, start_backbone
+from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
 from samix.learners.base import Learner
@@ -25,8 +25,6 @@ from samix.learners.moco import MoCo, check_moco
 from samix.learners.odc import ODCLearner
 from samix.nn import Encoder
 from samix.training import Job, fit, has_checkpoint
-
-PROJECTOR = "projector."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +83,7 @@ def agreement(pseudo_labels: Tensor, labels: Tensor) -> dict[str, float]:
 def _starting_encoder(
     job: PseudoLabelsJob, store: ImageStore, augment: Augment, accelerator: Accelerator
 ) -> Encoder:
-    backbone = start_backbone(job.model.backbone, job.seed)
-    encoder = seeded(lambda: Encoder(backbone, job.model.moco.projector), job.seed, "projector")
+    encoder = start_encoder(job.model, job.seed)
     if job.config.init_weights is not None:
         load_backbone(encoder.backbone, WeightsFile(job.config.init_weights))
     if job.config.init == "moco" and not has_checkpoint(job, "odc"):

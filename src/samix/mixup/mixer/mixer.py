@@ -49,7 +49,7 @@ class Mixer(nn.Module):
         self.gamma = nn.Parameter(gamma) if config.gamma == "learnable" else nn.Buffer(gamma)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=0.01)
+                nn.init.normal_(module.weight, std=config.init_std)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 

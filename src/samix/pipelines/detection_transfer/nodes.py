@@ -15,7 +15,7 @@ from samix.pipelines.jobs import job_fields
 
 def provide_scenes(card: dict[str, Any], manifest: pd.DataFrame, config: DetectionConfig, seed: int) -> dict[str, str]:
     """Where the pictures lie: composed from images that pre-training never saw, or a set that is given."""
-    from samix.detection.sources import provide_scenes as provide
+    from samix.detection.provide import provide_scenes as provide
 
     return provide(card, manifest, config, seed)
 

@@ -18,6 +18,7 @@ def pretrain_mixer(
     card: dict[str, Any],
     manifest: pd.DataFrame,
     pseudo_labels: pd.DataFrame,
+    encoder: WeightsFile,
     config: MixerPretrainingConfig,
     model: ModelConfig,
     training: TrainingConfig,
@@ -33,6 +34,7 @@ def pretrain_mixer(
         "model": model,
         "epochs": config.epochs,
         "policy": PolicyConfig(name="samix", alpha=config.alpha),
+        "start": encoder if config.start == "pseudo_labels" else None,
         "mixer": config,
         "pseudo_labels": pseudo_labels if config.objective == "cluster" else None,
     }
@@ -58,5 +60,5 @@ def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: pd.DataFrame
 
     policy = SAMixP.from_file(bundle.path)
     normalize = Normalize(card["mean"], card["std"])
-    first, second = pairs_of_classes(open_images(card, manifest, "test"), pairs=6)
+    first, second = pairs_of_classes(open_images(card, manifest, "test"), pairs=5)
     return mask_sheet(policy, first, second, normalize), attention_sheet(policy, first, second, normalize)

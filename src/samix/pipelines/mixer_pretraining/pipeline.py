@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from samix.pipelines.mixer_pretraining import nodes
 
 CARD, MANIFEST = "data_preparation.dataset_card", "data_preparation.manifest"
-LABELS = "pseudo_labels.labels"
+LABELS, ENCODER = "pseudo_labels.labels", "pseudo_labels.encoder_weights"
 
 
 def create_pipeline() -> Pipeline:
@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     CARD,
                     MANIFEST,
                     LABELS,
+                    ENCODER,
                     "params:mixer_pretraining",
                     "params:model",
                     "params:training",
@@ -35,6 +36,6 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="mixer_pretraining",
-        inputs={CARD, MANIFEST, LABELS},
+        inputs={CARD, MANIFEST, LABELS, ENCODER},
         parameters={"params:mixer_pretraining", "params:model", "params:training", "params:seed"},
     )

@@ -1,0 +1,77 @@
+"""The real project, copied with its configuration and run once on a few images."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SMALL = {
+    "data_preparation.limit": 200,
+    "training.threads": 1,
+    "model.moco.batch_size": 32,
+    "model.moco.queue": 64,
+    "pseudo_labels.init_epochs": 1,
+    "pseudo_labels.epochs": 1,
+    "pseudo_labels.batch_size": 64,
+    "mixer_pretraining.epochs": 1,
+    "ssl_training.epochs": 1,
+    "linear_evaluation.epochs": 12,
+    "linear_evaluation.batch_size": 64,
+    "detection_transfer.epochs": 1,
+    "detection_transfer.scenes.train": 16,
+    "detection_transfer.scenes.test": 8,
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project with a store of its own."""
+
+    path: Path
+
+    @property
+    def store(self):
+        return f"sqlite:///{self.path}/mlruns.db"
+
+    def kedro(self, *arguments, **params):
+        """Run kedro in the copy as a user does, on a few images."""
+        given = ",".join(f"{key}={value}" for key, value in {**SMALL, **params}.items())
+        return self.command("run", *arguments, f"--params={given}")
+
+    def command(self, *arguments):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        return subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments],
+            cwd=self.path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    path = tmp_path_factory.mktemp("e2e") / "samix"
+    path.mkdir()
+    for name in ("conf", "notebooks"):
+        shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, path / name)
+    (path / "src").symlink_to(ROOT / "src")
+    return Project(path)
+
+
+@pytest.fixture(scope="session")
+def finished(project):
+    """The project after one whole chain."""
+    done = project.kedro("--pipeline=samix_ssl")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project, done.stdout + done.stderr
