@@ -19,7 +19,7 @@ CONFIG_LOADER_ARGS = {
     # an environment is a small difference to base, key by key
     "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
 }
-# pluggy calls the last hook first: parameters are checked before MLflow opens its store
-HOOKS = (TimingHook(), MlflowHook(), ParameterHook())
+# pluggy calls the last hook first: what may refuse a run comes before MLflow opens one
+HOOKS = (MlflowHook(), TimingHook(), ParameterHook())
 # ours does its work
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow",)

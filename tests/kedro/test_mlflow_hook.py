@@ -2,6 +2,7 @@
 
 import json
 
+import mlflow
 import pytest
 
 from samix.core.errors import ConfigError, TrainingError
@@ -89,6 +90,18 @@ def test_a_run_that_is_refused_leaves_none(project):
     with pytest.raises(ConfigError):
         project.run(ssl_training={"epochs": 0})
     assert len(project.runs()) == before
+
+
+@pytest.mark.parametrize(("error", "status"), [(OSError("no git"), "FAILED"), (Interrupted(2), "KILLED")])
+def test_a_run_that_breaks_before_its_first_node_is_closed(project, monkeypatch, error, status):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("samix.kedro.mlflow_hook.commit", fail)
+    with pytest.raises(type(error)):
+        project.run("data_preparation")
+    assert mlflow.active_run() is None
+    assert project.runs()[0].info.status == status
 
 
 def test_parameters_are_readable():

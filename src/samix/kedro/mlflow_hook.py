@@ -47,9 +47,9 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
         log.info("MLflow run %r", options.name)
         try:
             self._log_start(run_params, parameters, pipeline)
-        except BaseException:
+        except BaseException as error:
             # Kedro calls no error hook for what fails here
-            mlflow.end_run("FAILED")
+            mlflow.end_run("FAILED" if signal_behind(error) is None else "KILLED")
             raise
 
     @hook_impl
