@@ -1,0 +1,84 @@
+"""The MoCo learner over several steps: resume, progress, and parameters that cannot work."""
+
+import io
+
+import pytest
+import torch
+from tiny_moco import KINDS, batch_of, context, learner_of
+
+from samix.config.ssl import MoCoConfig
+from samix.core.errors import ConfigError
+from samix.learners.moco import check_moco
+
+
+def optimizers_of(learner):
+    return [
+        torch.optim.SGD(
+            [p for module in s.modules for p in module.parameters() if p.requires_grad], lr=0.1, momentum=0.9
+        )
+        for s in learner.parameter_sets().values()
+    ]
+
+
+def train(learner, optimizers, steps):
+    for step in steps:
+        learner(batch_of(step), context(step))["loss"].backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        learner.after_step(context(step))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_dict_holds_everything(kind):
+    """Two steps, save, load into a learner of other weights, one step: the same as three steps."""
+    whole = learner_of(kind)
+    optimizers = optimizers_of(whole)
+    train(whole, optimizers, range(2))
+    file = io.BytesIO()
+    torch.save((whole.state_dict(), [o.state_dict() for o in optimizers]), file)
+    train(whole, optimizers, [2])
+
+    file.seek(0)
+    resumed = learner_of(kind, seed=1)
+    state, optimizer_states = torch.load(file)
+    resumed.load_state_dict(state)
+    optimizers = optimizers_of(resumed)
+    for optimizer, own in zip(optimizers, optimizer_states, strict=True):
+        optimizer.load_state_dict(own)
+    train(resumed, optimizers, [2])
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_learning_lowers_the_loss():
+    """On one batch the plain and the mixed loss fall: no sign is wrong."""
+    learner = learner_of("mixup")
+    optimizers, losses = optimizers_of(learner), []
+    for _ in range(12):
+        metrics = learner(batch_of(0), context(0))
+        losses.append(metrics["loss"].item())
+        metrics["loss"].backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "queue", "images", "message"),
+    [
+        (64, 128, 50, "batch_size is 64.*50"),
+        (64, 32, 500, "queue .32. is shorter.*64"),
+        (64, 100, 500, "queue .100. must be a multiple.*64"),
+        (64, 512, 500, "queue .512. is longer.*500"),
+    ],
+)
+def test_batch_queue_and_images_have_to_go_together(batch_size, queue, images, message):
+    with pytest.raises(ConfigError, match=message):
+        check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
+
+
+@pytest.mark.parametrize(("batch_size", "queue", "images"), [(64, 64, 64), (64, 128, 500)])
+def test_what_goes_together(batch_size, queue, images):
+    check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
