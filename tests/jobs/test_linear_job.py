@@ -1,0 +1,128 @@
+"""The linear evaluation as a job."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix
+from sklearn.neighbors import KNeighborsClassifier
+from tiny import IMAGES, MODEL, digits, shared
+
+from samix.config.stages import LinearEvaluationConfig
+from samix.config.training import OptimizerConfig
+from samix.core.errors import ConfigError
+from samix.core.weights import save_weights
+from samix.data import Normalize, open_images
+from samix.jobs import linear
+from samix.jobs.build import prefixed, start_backbone
+from samix.jobs.linear import LinearJob, evaluate_linear
+from samix.training import run_job
+
+EPOCHS = 12
+
+
+def linear_job(folder, augmentation="none", weights=None, **config):
+    settings = {"batch_size": 16, "knn_neighbours": 5, "epochs": EPOCHS, **config}
+    return LinearJob(
+        **shared(folder),
+        weights=weights,
+        config=LinearEvaluationConfig(
+            augmentation=augmentation,
+            optimizer=OptimizerConfig(lr=1.0, weight_decay=0.0, schedule="multistep"),
+            **settings,
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("linear")
+    return {kind: run_job(evaluate_linear, linear_job(folder / kind, kind)) for kind in ("none", "crop_flip")}
+
+
+def features_of(split):
+    """Features by a plain forward of the untrained backbone, with the labels."""
+    card = digits().card
+    store = open_images(card, digits().manifest, split)
+    images = Normalize(card["mean"], card["std"])(store.fetch(torch.arange(len(store))))
+    with torch.no_grad():
+        return start_backbone(MODEL.backbone, seed=5).eval()(images).pooled, store.labels
+
+
+@pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
+def test_figures_are_those_of_the_head_of_the_result(results, augmentation):
+    about, head = results[augmentation].metadata, results[augmentation].load("head.")
+    features, labels = features_of("test")
+    logits = features @ head["weight"].T + head["bias"]
+    top1 = 100 * (logits.argmax(1) == labels).double().mean().item()
+    in_five = (logits.topk(5, dim=1).indices == labels[:, None]).any(1)
+    assert about["top1"]["last"] == pytest.approx(top1, abs=1e-3)
+    assert about["top5"]["last"] == pytest.approx(100 * in_five.double().mean().item(), abs=1e-3)
+    assert about["confusion"] == confusion_matrix(labels, logits.argmax(1), labels=range(10)).tolist()
+    curve = [row["top1"] for row in about["history"] if "top1" in row]
+    assert len(curve) == EPOCHS
+    assert about["top1"] == {"last": curve[-1], "median": pytest.approx(np.median(curve[-10:]))}
+    assert about["kind"] == "linear" and set(head) == {"weight", "bias"}
+
+
+def test_knn_is_that_of_the_features(results):
+    (train, labels), (test, true) = features_of("train"), features_of("test")
+
+    def weights(distances):  # Euclidean distances of unit vectors to votes
+        return np.exp((1 - distances**2 / 2) / 0.07)
+
+    reference = KNeighborsClassifier(5, weights=weights, algorithm="brute")
+    reference.fit(train / train.norm(dim=1, keepdim=True), labels)
+    score = reference.score(test / test.norm(dim=1, keepdim=True), true)
+    for result in results.values():
+        assert result.metadata["knn_top1"] == pytest.approx(100 * score, abs=1e-3)
+    assert score > 0.2
+
+
+def test_training_helps(results):
+    history = results["none"].metadata["history"]
+    assert history[-1]["loss"] < 0.9 * history[0]["loss"]
+    assert results["none"].metadata["top1"]["last"] > 25
+
+
+def test_augmented_images_give_other_features_every_epoch(results):
+    none, crops = results["none"].load("head."), results["crop_flip"].load("head.")
+    assert not torch.equal(none["weight"], crops["weight"])
+
+
+def test_cached_features_equal_those_from_images(tmp_path, monkeypatch, results):
+    """The same un-augmented images through the frozen backbone at every step."""
+
+    def batches(job, store, features, cached):
+        assert not cached
+        card = job.card
+        normalize = Normalize(card["mean"], card["std"])
+        return linear.LabelledBatches(store, lambda x, _: normalize(x), job.config.batch_size, job.seed)
+
+    monkeypatch.setattr(linear, "_batches", batches)
+    found = run_job(evaluate_linear, linear_job(tmp_path, "crop_flip")).load("head.")
+    for name, value in results["none"].load("head.").items():
+        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_given_weights_are_those_that_are_probed(tmp_path, results):
+    path = tmp_path / "backbone.safetensors"
+    for seed in (5, 6):  # the run's own initial weights, then others
+        backbone = start_backbone(MODEL.backbone, seed=seed)
+        weights = save_weights(path, prefixed(backbone, "backbone."), {"kind": "backbone"})
+        found = run_job(evaluate_linear, linear_job(tmp_path / str(seed), weights=weights))
+        same = found.metadata["history"] == results["none"].metadata["history"]
+        assert same == (seed == 5)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"knn_neighbours": 65}, "linear_evaluation.knn_neighbours is 65, but there are 64 training images"),
+        ({"batch_size": 100}, "linear_evaluation.batch_size is 100, but there are 64 training images"),
+    ],
+)
+def test_sizes_beyond_the_data_stop_before_an_image_is_read(tmp_path, monkeypatch, config, message):
+    assert IMAGES == 64
+    monkeypatch.setattr(linear, "open_images", None)
+    with pytest.raises(ConfigError, match=message):
+        run_job(evaluate_linear, linear_job(tmp_path, **config))

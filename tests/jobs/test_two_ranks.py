@@ -1,0 +1,51 @@
+"""MoCo with SAMix-C on two gloo processes."""
+
+import pytest
+import torch
+from ranks import train_and_tell
+from tiny import MODEL, samix_job
+
+from samix.jobs.build import start_backbone
+from samix.training import run_job
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    job = samix_job(tmp_path_factory.mktemp("two"), devices=2)
+    run_job(train_and_tell, job)
+    return job
+
+
+@pytest.fixture(scope="module")
+def ranks(job):
+    return torch.load(job.work_dir / "ranks.pt", weights_only=True)
+
+
+def test_ranks_share_each_epoch_and_see_their_own_views(ranks):
+    steps = ranks["index"].view(2, 2, 4, 8)  # rank, epoch, step, image
+    for epoch in steps.transpose(0, 1):
+        assert sorted(epoch.flatten().tolist()) == list(range(64))
+    assert not torch.equal(ranks["views"][0], ranks["views"][1])
+
+
+def test_all_ranks_end_with_the_same_parameters_and_queue(ranks):
+    for name, both in ranks["parameters"].items():
+        assert torch.equal(both[0], both[1]), name
+    assert torch.equal(ranks["queue"][0], ranks["queue"][1])
+    assert {
+        "encoder.projector.0.weight",
+        "mixer_training.mixer.query.weight",
+        "mixer_training.head.weight",
+    } <= ranks["parameters"].keys()
+
+
+def test_weights_come_back_through_the_file(job, ranks):
+    found = job.result.load("backbone.")
+    for name, value in found.items():
+        if f"encoder.backbone.{name}" in ranks["parameters"]:
+            assert torch.equal(value, ranks["parameters"][f"encoder.backbone.{name}"][0])
+    assert not torch.equal(found["net.conv1.weight"], start_backbone(MODEL.backbone, seed=5).net.conv1.weight)
+    assert job.result.metadata["history"][-1]["step"] == 8
+    assert {path.name for path in job.work_dir.iterdir()} == {"result.safetensors", "ranks.pt"}
