@@ -1,0 +1,27 @@
+"""Run a detector over a set of pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.models.detection import FasterRCNN
+
+from samix.detection.voc import DetectionSet
+
+# what torchvision's detectors return: boxes (n, 4) as (x1, y1, x2, y2) in pixels, labels and scores (n,)
+Detections = dict[str, Tensor]
+
+
+@torch.no_grad()
+def predict(detector: FasterRCNN, pictures: DetectionSet, batch_size: int = 8) -> list[Detections]:
+    """Detections of every picture, in its order, on the CPU, best score first; the detector's mode is restored."""
+    device = next(detector.parameters()).device
+    training = detector.training
+    detector.eval()
+    found: list[Detections] = []
+    for start in range(0, len(pictures), batch_size):
+        part = range(start, min(start + batch_size, len(pictures)))
+        images = [pictures.image(i).to(device).float() / 255 for i in part]
+        found += [{name: t.cpu() for name, t in picture.items()} for picture in detector(images)]
+    detector.train(training)
+    return found
