@@ -19,11 +19,11 @@ class SceneConfig(Config):
     train: int = Field(200, ge=1, description="pictures to train on")
     test: int = Field(60, ge=1, description="pictures to test on, of other images than those of train")
     size: int = Field(96, ge=32, le=1024, description="side of a picture in pixels")
-    objects: tuple[Positive, Positive] = Field((2, 5), description="fewest and most objects aimed at per picture")
+    objects: tuple[Positive, Positive] = Field((2, 5), description="fewest and most objects per picture")
     object_size: tuple[Annotated[int, Field(ge=8)], Annotated[int, Field(ge=8)]] = Field(
         (16, 40), description="longer side of an object in pixels, smallest and largest"
     )
-    clutter: float = Field(0.5, ge=0, le=1, description="strength of lines, fragments and noise around the objects")
+    clutter: float = Field(0.5, ge=0, le=1, description="strength of lines, torn pieces and noise")
 
     @model_validator(mode="after")
     def _ranges_are_ordered(self) -> Self:
@@ -37,10 +37,14 @@ class SceneConfig(Config):
 
 
 class DetectorConfig(Config):
-    """Faster R-CNN in C4 form; the defaults suit small scenes, the paper's protocol sets the VOC ones."""
+    """Faster R-CNN in C4 form; the defaults suit small scenes and a laptop.
+
+    For VOC, the paper's protocol is min_size 480..800 in steps of 32, then 800 to test; max_size 1333;
+    anchors 32..512; rpn_batch 256; box_batch 512; roi_size 14.
+    """
 
     min_size: tuple[Positive, ...] = Field(
-        (96,), min_length=1, description="shorter side in pixels: one is drawn in training, the last one tests"
+        (96,), min_length=1, description="shorter side in pixels: training draws one, testing takes the last"
     )
     max_size: int = Field(96, ge=32, description="upper bound of the longer side in pixels")
     anchor_sizes: tuple[Positive, ...] = Field((16, 24, 36), min_length=1, description="in input pixels")
@@ -49,7 +53,9 @@ class DetectorConfig(Config):
     )
     rpn_batch: int = Field(64, ge=2, description="anchors per picture in the RPN's loss")
     box_batch: int = Field(32, ge=2, description="RoIs per picture in the box loss; the cost grows with it")
-    proposals: tuple[Positive, Positive] = Field((64, 32), description="RoIs per picture kept in (training, testing)")
+    proposals: tuple[Positive, Positive] = Field(
+        (64, 32), description="RoIs per picture in (training, testing)"
+    )
     detections: int = Field(32, ge=1, description="most detections per picture")
     roi_size: int = Field(7, ge=2, description="side of a RoI's map in cells; the protocol has 14")
     extra_norm: bool = Field(True, description="one more BatchNorm after the last stage (MoCo protocol)")
@@ -58,8 +64,12 @@ class DetectorConfig(Config):
 class DetectionConfig(Config):
     """Which pictures, which detector, how long and how it is trained."""
 
-    source: Literal["scenes", "voc"] = Field("scenes", description="scenes are composed; voc: a VOCdevkit folder")
-    root: Path | None = Field(None, description="voc: the folder that holds VOCdevkit")
+    source: Literal["scenes", "voc"] = Field(
+        "scenes", description="scenes are composed; voc: a VOCdevkit folder"
+    )
+    root: Path = Field(
+        Path("data/01_raw/scenes"), description="voc: the folder that holds VOCdevkit; scenes: where they go"
+    )
     year: str = Field("2007", pattern=r"^\d{4}$", description="voc: the number in VOCdevkit/VOC<year>")
     train_split: str = Field("trainval", description="voc: list of ImageSets/Main to train on")
     test_split: str = Field("test", description="voc: list of ImageSets/Main to test on")
@@ -67,11 +77,7 @@ class DetectionConfig(Config):
     detector: DetectorConfig = DetectorConfig()
     epochs: int = Field(12, ge=1)
     batch_size: int = Field(8, ge=1, description="pictures of all processes together")
-    flip: bool = Field(False, description="mirror half of the training pictures; not where it changes the class")
+    flip: bool = Field(
+        False, description="mirror half of the training pictures; not where it changes the class"
+    )
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.02, warmup=0.1)
-
-    @model_validator(mode="after")
-    def _voc_has_a_root(self) -> Self:
-        if self.source == "voc" and self.root is None:
-            raise ValueError("source 'voc' needs root: the folder that holds VOCdevkit")
-        return self

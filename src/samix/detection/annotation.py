@@ -32,8 +32,8 @@ def write_annotation(path: Path, image: str, size: tuple[int, int], objects: lis
     ET.SubElement(root, "folder").text = path.parent.parent.name
     ET.SubElement(root, "filename").text = image
     numbers = ET.SubElement(root, "size")
-    for key, value in zip(("height", "width", "depth"), (*size, 3), strict=True):
-        ET.SubElement(numbers, key).text = str(value)
+    for key, number in zip(("height", "width", "depth"), (*size, 3), strict=True):
+        ET.SubElement(numbers, key).text = str(number)
     for item in objects:
         node = ET.SubElement(root, "object")
         for key, text in (("name", item.name), ("difficult", str(int(item.difficult)))):

@@ -46,12 +46,12 @@ def ground(size: int, clutter: float, rng: Generator) -> np.ndarray:
 def cut(image: np.ndarray, ink: bool, size: int, rng: Generator) -> Cutout:
     """The object of an image, its longer side `size` pixels.
 
-    With `ink` the shape is cut at its tight box and its ink is the opacity of a random tint, so no dark square
-    betrays it; else the whole image is a patch of random proportions.
+    With `ink` the shape is cut at its tight box and its ink is the opacity of a random tint, so that no dark
+    square betrays it; else the whole image is a patch of random proportions.
     """
     if ink:
         shape = _tight(image.mean(axis=2) / max(float(image.max()), 1e-6))
-        height, width = _scaled(*shape.shape, size)
+        height, width = _scaled(shape.shape[0], shape.shape[1], size)
         opacity = np.clip(_resized(shape, height, width), 0, 1)[..., None]
         tint = rng.uniform(0.6, 1.0) * (1 - rng.uniform(0, 0.3, 3))
         return Cutout(np.broadcast_to(tint, (height, width, 3)), opacity * rng.uniform(0.75, 1.0))
@@ -75,7 +75,7 @@ def torn(item: Cutout, rng: Generator) -> Cutout:
 
 
 def lay(picture: np.ndarray, item: Cutout, top: int, left: int) -> tuple[int, int, int, int]:
-    """Lay an object onto `picture` in place; the tight box (x1, y1, x2, y2) of what is opaque enough to see."""
+    """Lay an object onto `picture` in place; the tight box (x1, y1, x2, y2) of what is well visible."""
     height, width = item.opacity.shape[:2]
     area = picture[top : top + height, left : left + width]
     area += item.opacity * (item.colour - area)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 
 from samix.config.detection import DetectorConfig
-from samix.core.errors import ConfigError, DataError
+from samix.core.errors import ConfigError
+from samix.nn import Backbone
 
 _TRUNK = ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3")
 
@@ -52,22 +53,22 @@ class RegionHead(nn.Module):
 
 
 def build_detector(
-    backbone: nn.Module, classes: int, config: DetectorConfig, *, mean: Sequence[float], std: Sequence[float]
+    backbone: Backbone, classes: int, config: DetectorConfig, *, mean: Sequence[float], std: Sequence[float]
 ) -> FasterRCNN:
     """Build the detector on a copy of `backbone` with its present weights; all layers are trained.
 
-    BatchNorm stays trainable everywhere: frozen, it explodes on random weights, and MoCo's protocol trains it.
+    BatchNorm stays trainable: frozen, it explodes on random weights, and MoCo's protocol trains it.
 
-    Args: backbone, a `Backbone` whose `net` is a timm ResNet; classes K without the background; mean and std
-    per channel of pixels in [0, 1].
+    Args: backbone, `net` a timm ResNet; classes K without the background; mean and std per channel of pixels
+    in [0, 1].
     Raises: ConfigError for a backbone that is no ResNet.
     """
     net = deepcopy(backbone.net)
     if not all(hasattr(net, name) for name in (*_TRUNK, "layer4")):
         raise ConfigError(
-            f"backbone.name: detection_transfer cannot split {type(net).__name__} in two. The C4 form needs a ResNet "
-            "of timm with layer1..layer4: resnet18 ... resnet152, resnext*, wide_resnet*. Choose one, or leave "
-            "detection_transfer out."
+            f"backbone.name: {type(net).__name__} has no layer1..layer4, so detection_transfer cannot split it "
+            "between picture and regions (C4 form). Take one of timm's resnet*, resnext* or wide_resnet*, or "
+            "leave detection_transfer out."
         )
     trunk, head = Trunk(net), RegionHead(net, config.extra_norm)
     train, test = config.proposals
@@ -89,23 +90,6 @@ def build_detector(
         box_batch_size_per_image=config.box_batch,
         box_detections_per_img=config.detections,
     )
-
-
-def load_trunk(detector: FasterRCNN, weights: Mapping[str, Tensor]) -> None:
-    """Give the detector the weights of a backbone; what only detection has keeps its initial values.
-
-    Args: weights, the state dict of a `Backbone` ("net.conv1.weight", ...).
-    Raises: DataError naming a tensor that is missing or of another shape.
-    """
-    body, head = detector.backbone, detector.roi_heads.box_head
-    for part, names in ((body, _TRUNK), (head, ("layer4",))):
-        for name in names:
-            prefix = f"net.{name}."
-            state = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-            try:
-                part.get_submodule(name).load_state_dict(state)
-            except RuntimeError as error:
-                raise DataError(f"the weights do not fit the detector's {name}: {error}") from error
 
 
 def _width(stage: nn.Module) -> int:

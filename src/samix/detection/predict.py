@@ -14,7 +14,7 @@ Detections = dict[str, Tensor]
 
 @torch.no_grad()
 def predict(detector: FasterRCNN, pictures: DetectionSet, batch_size: int = 8) -> list[Detections]:
-    """Detections of every picture, in its order, on the CPU, best score first; the detector's mode is restored."""
+    """Detections of every picture, in its order, on the CPU, best score first."""
     device = next(detector.parameters()).device
     training = detector.training
     detector.eval()

@@ -1,4 +1,4 @@
-"""Detection data made of classification images: several objects on a cluttered ground, as a Pascal VOC folder."""
+"""Detection data made of classification images: objects on a cluttered ground, as a Pascal VOC folder."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _pools(
     """Two disjoint parts of the images, every class in both, in the ratio of the numbers of scenes."""
     parts: dict[str, list[Tensor]] = {"train": [], "test": []}
     labels = store.labels.cpu()
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         members = torch.nonzero(labels == label).flatten()
         if len(members) < 2:
             raise DataError(

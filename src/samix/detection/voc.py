@@ -47,7 +47,7 @@ class DetectionSet:
 
 
 def read_voc(root: Path, year: str, split: str, classes: Sequence[str] | None = None) -> DetectionSet:
-    """Read and check one split; boxes are clipped to their picture, empty ones dropped and counted in the log.
+    """Read and check one split; boxes are clipped to their picture, empty ones dropped and logged.
 
     Args: root, the folder that holds VOCdevkit; split, a list of ImageSets/Main; classes, of the training
     split where this is another one (default: the names that occur here, sorted).
@@ -131,7 +131,9 @@ def _assembled(rows: list[_Row], classes: list[str]) -> DetectionSet:
     number = {name: label for label, name in enumerate(classes, start=1)}
     return DetectionSet(
         paths=[row.path for row in rows],
-        boxes=[torch.tensor([o.box for o in row.objects], dtype=torch.float32).reshape(-1, 4) for row in rows],
+        boxes=[
+            torch.tensor([o.box for o in row.objects], dtype=torch.float32).reshape(-1, 4) for row in rows
+        ],
         labels=[torch.tensor([number[o.name] for o in row.objects], dtype=torch.int64) for row in rows],
         difficult=[torch.tensor([o.difficult for o in row.objects], dtype=torch.bool) for row in rows],
         classes=classes,

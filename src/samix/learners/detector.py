@@ -58,7 +58,7 @@ class DetectionBatches:
     def __init__(self, pictures: DetectionSet, config: DetectionConfig, seed: int) -> None:
         if config.batch_size > len(pictures):
             raise ConfigError(
-                f"batch_size={config.batch_size} is larger than the {len(pictures)} pictures to train on: lower it"
+                f"batch_size={config.batch_size} is larger than the {len(pictures)} training pictures"
             )
         self.pictures = pictures
         self.batch_size = config.batch_size
@@ -69,7 +69,7 @@ class DetectionBatches:
         self._bytes = 0
 
     def load(self, ctx: StepContext) -> Pictures:
-        """This rank's part of the global batch of ctx.step. Raises: ConfigError where ranks cannot share it."""
+        """This rank's part of the batch of ctx.step. Raises: ConfigError where the ranks cannot share it."""
         if self.batch_size % ctx.world_size:
             raise ConfigError(
                 f"batch_size={self.batch_size} cannot be shared by {ctx.world_size} processes: "
