@@ -1,0 +1,97 @@
+"""MoCo on two processes: one global batch, one permutation, one queue."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_moco import batch_of, context, learner_of
+
+from samix.mixup import draw_lam
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).with_name("moco_two_ranks.py")
+KINDS = pytest.mark.parametrize("kind", ["mixup", "instance"])
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    outputs = [folder / f"rank{rank}.pt" for rank in range(2)]
+    processes = [
+        subprocess.Popen([sys.executable, SCRIPT, str(rank), folder / "meeting", out])
+        for rank, out in enumerate(outputs)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    return [torch.load(out) for out in outputs]
+
+
+def alone(kind):
+    """The same step by one process."""
+    learner = learner_of(kind).eval()
+    plain = learner(batch_of(0), context(0))["loss_ssl"]
+    learner.after_step(context(0))
+    return {"keys": learner.new_keys, "queue": learner.queue.keys, "plain": plain}
+
+
+def partners(all_rows, rows):
+    """Which of `all_rows` each of `rows` is."""
+    distance = (rows[:, None] - all_rows[None]).flatten(2).abs().amax(2)
+    assert (distance.amin(1) < 1e-5).all()
+    return distance.argmin(1)
+
+
+def context_of(rank):
+    return dataclasses.replace(context(0), rank=rank, world_size=2)
+
+
+@KINDS
+def test_keys_and_queue_are_those_of_one_process(ranks, kind):
+    """Shuffling over the ranks is undone, and the queue takes the keys in rank order."""
+    want, own = alone(kind), [rank[kind] for rank in ranks]
+    torch.testing.assert_close(torch.cat([o["keys"] for o in own]), want["keys"], **CLOSE)
+    torch.testing.assert_close((own[0]["plain"] + own[1]["plain"]) / 2, want["plain"], **CLOSE)
+    assert torch.equal(own[0]["queue"], own[1]["queue"])
+    torch.testing.assert_close(own[0]["queue"], want["queue"], **CLOSE)
+
+
+@KINDS
+def test_keys_are_computed_from_shuffled_batches(ranks, kind):
+    """Together the momentum encoders saw every image once, and not each rank its own alone."""
+    batch = batch_of(0)
+    images = batch.view_k if kind == "mixup" else torch.cat([batch.view_q, batch.view_k])
+    seen = [rank[kind]["momentum_encoder"][0] for rank in ranks]
+    everything = partners(images, torch.cat(seen)).tolist()
+    assert sorted(everything) == list(range(len(images)))
+    assert everything != list(range(len(images)))
+
+
+def test_partners_come_from_the_global_batch(ranks):
+    """lam is each rank's own, the permutation one for all."""
+    images, index, lams = batch_of(0).view_q, [], []
+    for number, rank in enumerate(ranks):
+        lam = draw_lam(2.0, context_of(number).numpy_generator("lam"))
+        own, mixed = rank["mixup"]["view_q"], rank["mixup"]["encoder"][1]
+        index += partners(images, (mixed - lam * own) / (1 - lam)).tolist()
+        lams.append(lam)
+    assert sorted(index) == list(range(4)) and all(n != partner for n, partner in enumerate(index))
+    assert any((n < 2) != (partner < 2) for n, partner in enumerate(index))
+    assert lams[0] != lams[1]
+
+
+def test_maps_and_images_of_a_branch_use_the_same_partners(ranks):
+    images = batch_of(0).view_q
+    for branch, encoder in ((0, "encoder"), (1, "momentum_encoder")):
+        maps = torch.cat([rank["instance"]["mixer"][branch][0] for rank in ranks])
+        index = []
+        for rank in ranks:
+            _, second, _, mask = rank["instance"]["mixer"][branch]
+            own = partners(maps, second)
+            index += own.tolist()
+            want = mask * rank["instance"]["view_q"] + (1 - mask) * images[own]
+            torch.testing.assert_close(rank["instance"][encoder][1], want, **CLOSE)
+        assert sorted(index) == list(range(4)) and all(n != partner for n, partner in enumerate(index))
