@@ -8,7 +8,8 @@ from tiny_moco import KINDS, batch_of, context, learner_of
 
 from samix.config.ssl import MoCoConfig
 from samix.core.errors import ConfigError
-from samix.learners.moco import check_moco
+from samix.learners.moco import MoCo, check_moco
+from samix.mixup import Mixup
 
 
 def optimizers_of(learner):
@@ -82,3 +83,10 @@ def test_batch_queue_and_images_have_to_go_together(batch_size, queue, images, m
 @pytest.mark.parametrize(("batch_size", "queue", "images"), [(64, 64, 64), (64, 128, 500)])
 def test_what_goes_together(batch_size, queue, images):
     check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
+
+
+@pytest.mark.parametrize("policy", [None, Mixup()])
+def test_a_mixer_is_not_left_untrained_in_silence(policy):
+    whole = learner_of("instance")
+    with pytest.raises(ValueError, match="SAMix as the policy"):
+        MoCo(whole.encoder, whole.config, seed=0, policy=policy, mixer_training=whole.mixer_training)

@@ -34,8 +34,13 @@ class MoCo(Learner):
         alpha: float = 2.0,
         mixer_training: MixerTraining | None = None,
     ) -> None:
-        """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does."""
+        """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does.
+
+        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed.
+        """
         super().__init__()
+        if mixer_training is not None and (policy is None or not policy.needs_features):
+            raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
         self.encoder = encoder
         self.momentum_encoder = momentum_copy(encoder)
         self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, "queue"))
@@ -120,20 +125,22 @@ def check_moco(config: MoCoConfig, images: int) -> None:
     if config.batch_size > images:
         raise ConfigError(f"moco.batch_size is {config.batch_size}, but there are {images} training images.")
     if config.queue < config.batch_size:
-        raise ConfigError(f"moco.queue ({config.queue}) is shorter than moco.batch_size ({config.batch_size}).")
+        raise ConfigError(
+            f"moco.queue ({config.queue}) is shorter than moco.batch_size ({config.batch_size})."
+        )
     if config.queue % config.batch_size:
         raise ConfigError(
             f"moco.queue ({config.queue}) must be a multiple of moco.batch_size ({config.batch_size})."
         )
     if config.queue > images:
         raise ConfigError(
-            f"moco.queue ({config.queue}) is longer than the data set ({images} training images): every image "
-            "would meet its own old key as a negative. Take a shorter queue."
+            f"moco.queue ({config.queue}) is longer than the data set ({images} training images): every "
+            "image would meet its own old key as a negative. Take a shorter queue."
         )
 
 
 def _encode_shuffled(encoder: Encoder, x: Tensor, generator: torch.Generator) -> Encoded:
-    """Encode with the batch shuffled over all ranks, so that BatchNorm cannot tell a key by its rank (MoCo)."""
+    """Encode with the batch shuffled over all ranks: BatchNorm must not tell a key by its rank (MoCo)."""
     if distributed.world_size() == 1:
         encoded: Encoded = encoder(x)
         return encoded

@@ -39,8 +39,10 @@ class Encoder(nn.Module):
 
 
 def projector(width: int, config: ProjectorConfig) -> nn.Sequential:
-    """fc - ReLU - fc from `width` to `config.out` (MoCo v2); `norm` puts BatchNorm after both, the last
-    without affine parameters (as MoCo v3 does)."""
+    """fc - ReLU - fc from `width` to `config.out` (MoCo v2).
+
+    `config.norm` puts BatchNorm after both, the last without affine parameters (as MoCo v3 does).
+    """
     hidden = [nn.BatchNorm1d(config.hidden)] if config.norm else []
     out = [nn.BatchNorm1d(config.out, affine=False)] if config.norm else []
     return nn.Sequential(
