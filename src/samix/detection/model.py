@@ -66,8 +66,8 @@ def build_detector(
     net = deepcopy(backbone.net)
     if not all(hasattr(net, name) for name in (*_TRUNK, "layer4")):
         raise ConfigError(
-            f"backbone.name: {type(net).__name__} has no layer1..layer4, so detection_transfer cannot split it "
-            "between picture and regions (C4 form). Take one of timm's resnet*, resnext* or wide_resnet*, or "
+            f"backbone.name: {type(net).__name__} has no layer1..layer4, so the C4 form cannot split it "
+            "between picture and regions. Take one of timm's resnet*, resnext* or wide_resnet*, or "
             "leave detection_transfer out."
         )
     trunk, head = Trunk(net), RegionHead(net, config.extra_norm)
