@@ -51,13 +51,18 @@ def score_detectors(
 ) -> tuple[dict[str, float], Any, Any]:
     """COCO figures of both detectors, predictions of the first over the ground truth, and curves."""
     from samix.analysis.curves import curves_figure
-    from samix.detection.sources import draw_detections
+    from samix.analysis.detections import detections_figure
+    from samix.jobs.detection import read_split
 
     metrics = {}
     for prefix, about in (("", transferred.metadata), ("scratch_", scratch.metadata)):
         metrics |= {f"detection.{prefix}{key}": value for key, value in about["metrics"].items()}
     histories = {"transferred": transferred.metadata["history"], "scratch": scratch.metadata["history"]}
-    picture = draw_detections(transferred.metadata["shown"], scenes)
+    shown = transferred.metadata["shown"]
+    test = read_split(scenes, "test", transferred.metadata["classes"])
+    images = [test.image(i) for i in range(len(shown))]
+    truth = [{"boxes": test.boxes[i], "labels": test.labels[i]} for i in range(len(shown))]
+    picture = detections_figure(images, shown, truth, test.classes)
     return metrics, picture, curves_figure(histories, ["loss", "loss_classifier", "loss_box_reg"])
 
 
