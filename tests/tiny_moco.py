@@ -30,9 +30,7 @@ def learner_of(kind, seed=0, config=CONFIG, **training):
     mixer_training = None
     if kind in SAMIX:
         mixer = Mixer(6, MixerConfig(rescale_k=0.25))
-        options = MixerTrainingConfig(
-            objective=kind, mask_adjust=MaskAdjustConfig(margin=0.02), **training
-        )
+        options = MixerTrainingConfig(objective=kind, mask_adjust=MaskAdjustConfig(margin=0.02), **training)
         mixer_training = (
             InstanceMixerTraining(mixer, options)
             if kind == "instance"

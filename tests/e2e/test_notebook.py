@@ -1,11 +1,11 @@
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from .conftest import ROOT
-
 pytestmark = pytest.mark.slow
-NOTEBOOK = ROOT / "notebooks/quickstart.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks/quickstart.ipynb"
 
 
 def test_the_notebook_is_committed_without_outputs():

@@ -22,9 +22,7 @@ def test_point_loss_is_cross_entropy(float64):
 def test_weights_multiply_and_the_mean_divides_by_n(float64):
     """Not by the sum of the weights, as torch's own mean does."""
     loss = ClassObjective(WEIGHTS).point_loss(LOGITS, LABELS).mean()
-    terms = [
-        WEIGHTS[y] * naive.cross_entropy(o, y) for o, y in zip(LOGITS, LABELS, strict=True)
-    ]
+    terms = [WEIGHTS[y] * naive.cross_entropy(o, y) for o, y in zip(LOGITS, LABELS, strict=True)]
     assert loss.item() == pytest.approx((sum(terms) / 6).item())
     own = torch.nn.functional.cross_entropy(LOGITS, LABELS, weight=WEIGHTS)
     assert abs(loss - own) > 0.01

@@ -136,9 +136,7 @@ def test_gradient(float64, task, lam):
     objective, outputs, first, second = task()
     outputs.requires_grad_()
     for loss in (local_loss, mixed_loss):
-        assert torch.autograd.gradcheck(
-            lambda o, loss=loss: loss(objective, o, first, second, lam), outputs
-        )
+        assert torch.autograd.gradcheck(lambda o, loss=loss: loss(objective, o, first, second, lam), outputs)
 
 
 def test_class_weights_enter_the_global_term_alone(float64):

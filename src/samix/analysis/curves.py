@@ -22,7 +22,7 @@ def curves_figure(histories: Mapping[str, Sequence[Mapping[str, float]]], panels
         ax.set_title(metric)
         ax.set_xlabel("epoch")
         ax.grid(alpha=0.3)
-        if len(histories) > 1:
+        if len(histories) > 1 and ax.lines:
             ax.legend(fontsize=8)
     return figure
 
@@ -39,8 +39,9 @@ def confusion_figure(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
         ax.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
         ax.set_yticks(range(len(classes)), classes)
         for row, column in np.argwhere(share >= 0.5):
-            colour = "white" if share[row, column] > 55 else "black"
-            ax.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+            value = share[row, column]
+            colour = "white" if value > 55 else "black"
+            ax.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
     ax.set_title("Linear classifier, % of each true class")

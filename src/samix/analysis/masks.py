@@ -69,16 +69,17 @@ def attention_sheet(
 
 def _show(ax: Axes, image: Tensor, title: str, cmap: str | None = None, spread: bool = False) -> None:
     pixels = image.float().cpu().permute(1, 2, 0).numpy()
-    limits = {} if spread else {"vmin": 0.0, "vmax": 1.0}
     one_channel = pixels.shape[2] == 1
-    ax.imshow(pixels[..., 0] if one_channel else pixels.clip(0, 1), cmap=cmap, **limits)
+    shown = pixels[..., 0] if one_channel else pixels.clip(0, 1)
+    low, high = (None, None) if spread else (0.0, 1.0)
+    ax.imshow(shown, cmap=cmap, vmin=low, vmax=high)
     ax.set_title(title, fontsize=8)
     ax.axis("off")
 
 
 def pairs_of_classes(store: ImageStore, pairs: int) -> tuple[Tensor, Tensor]:
     """The first images (pairs, 3, S, S) of consecutive classes and their partners of the next class."""
-    classes = store.labels.unique()
+    classes = torch.unique(store.labels)
     firsts = torch.stack([(store.labels == c).nonzero()[0, 0] for c in classes])
     chosen = torch.arange(2 * pairs) % len(firsts)
     images = store.fetch(firsts[chosen])

@@ -24,8 +24,10 @@ HEADLINES = {
 }
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; color: #222 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222 }
+body { margin: 2rem auto; max-width: 64rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd }
 td:last-child { text-align: right; font-variant-numeric: tabular-nums } th { text-align: left }
 img { max-width: 100%; margin: .5rem 0 } code { background: #f4f4f4; padding: .1rem .3rem }
 """

@@ -41,6 +41,8 @@ class MixerConfig(Config):
     dropout: float = Field(0.0, ge=0, lt=1, description="on the content map, in training")
     upsample: Literal["bilinear", "nearest", "bicubic"] = "bilinear"
     init_std: float = Field(
-        0.01, gt=0, description="of the first weights; 0.01 is for maps of 256 channels and more, few need more"
+        0.01,
+        gt=0,
+        description="of the first weights; 0.01 is for maps of 256 channels and more, few need more",
     )
     sigmoid_first: bool = Field(False, description="sigmoid before upsampling (paper) or after it (released)")

@@ -20,19 +20,29 @@ class OptimizerConfig(Config):
     min_lr: float = Field(0.0, ge=0, description="learning rate at the end of a cosine schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD and its relatives")
     weight_decay: float = Field(1e-4, ge=0)
-    decay_all: bool = Field(True, description="decay biases and norms as well, as MoCo's and the SGD recipes do")
+    decay_all: bool = Field(
+        True, description="decay biases and norms as well, as MoCo's and the SGD recipes do"
+    )
     schedule: Literal["cosine", "multistep", "constant"] = "cosine"
-    milestones: tuple[float, ...] = Field((0.6, 0.8), description="multistep: shares of training at which lr drops x0.1")
+    milestones: tuple[float, ...] = Field(
+        (0.6, 0.8), description="multistep: shares of training at which lr drops x0.1"
+    )
     warmup: float = Field(0.0, ge=0, lt=1, description="share of training with linear warm-up")
-    clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient of these parameters")
+    clip_grad: float | None = Field(
+        None, gt=0, description="largest norm of the gradient of these parameters"
+    )
 
 
 class TrainingConfig(Config):
     """What all stages share: where and how `fit` runs."""
 
-    devices: int = Field(1, ge=1, description="processes on this machine; more than 1 goes through torch elastic")
+    devices: int = Field(
+        1, ge=1, description="processes on this machine; more than 1 goes through torch elastic"
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
-    precision: Literal["no", "bf16"] = Field("no", description="no: float32; bf16: autocast with fp32 islands")
+    precision: Literal["no", "bf16"] = Field(
+        "no", description="no: float32; bf16: autocast with fp32 islands"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads of a process; default: cores / devices")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")
     log_every: int = Field(10, ge=1, description="steps between metrics")

@@ -7,6 +7,7 @@ x1 = xmin - 1, x2 = xmax, and the same for y.
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,10 @@ def read_annotation(path: Path) -> tuple[list[BoxObject], int]:
 
 def _object(node: ET.Element) -> BoxObject | None:
     name = _text(node, "name")
-    xmin, ymin, xmax, ymax = (float(_text(node, f"bndbox/{corner}")) for corner in _CORNERS)
+    corners = [float(_text(node, f"bndbox/{corner}")) for corner in _CORNERS]
+    if not all(map(math.isfinite, corners)):
+        raise ValueError(f"a box of {name!r} is not finite")
+    xmin, ymin, xmax, ymax = corners
     if xmax <= xmin or ymax <= ymin:
         return None
     difficult = (node.findtext("difficult") or "0").strip() == "1"

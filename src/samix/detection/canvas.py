@@ -40,7 +40,7 @@ def ground(size: int, clutter: float, rng: Generator) -> np.ndarray:
     ramp = ((ramp - ramp.min()) / np.ptp(ramp))[..., None]
     dark, light = rng.uniform(0, 0.25, 3), rng.uniform(0.1, 0.45, 3)
     picture = dark + (light - dark) * ramp + 0.3 * clutter * _cloud(size, rng)
-    return _with_lines(np.clip(picture, 0, 1), round(12 * clutter), rng)
+    return _with_lines(np.clip(picture, 0, 1), round(12 * clutter), rng).astype(np.float32)
 
 
 def cut(image: np.ndarray, ink: bool, size: int, rng: Generator) -> Cutout:

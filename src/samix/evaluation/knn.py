@@ -24,7 +24,7 @@ def knn_predict(
         )
     train, test = F.normalize(train, dim=1), F.normalize(test, dim=1)
     predictions = []
-    for rows in test.split(256):  # the similarities of all test images at once may not fit
+    for rows in torch.split(test, 256):  # the similarities of all test images at once may not fit
         similarity, nearest = (rows @ train.T).topk(neighbours, dim=1)
         votes = torch.zeros(len(rows), classes, device=rows.device)
         # relative to the nearest one, as a vote that overflows could not be compared

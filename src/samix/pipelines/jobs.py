@@ -10,7 +10,9 @@ from samix.core.fingerprint import fingerprint
 from samix.kedro.tracking import stage_sink
 
 
-def job_fields(label: str, metrics: str, training: TrainingConfig, seed: int, **inputs: Any) -> dict[str, Any]:
+def job_fields(
+    label: str, metrics: str, training: TrainingConfig, seed: int, **inputs: Any
+) -> dict[str, Any]:
     """Fields that all jobs share.
 
     Args: label of the job; metrics, prefix of its keys in MLflow; inputs, everything the result depends on.

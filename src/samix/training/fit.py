@@ -236,7 +236,7 @@ def _optimizer(parameters: ParameterSet) -> Optimizer:
 
 def _scheduler(optimizer: Optimizer, config: OptimizerConfig, total: int) -> Scheduler:
     """timm's schedule, stepped by iteration; timm counts it in 'epochs' of one update each."""
-    kind: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "cosine": {"sched": "cosine", "min_lr": config.min_lr},
         "multistep": {
             "sched": "multistep",
@@ -245,14 +245,14 @@ def _scheduler(optimizer: Optimizer, config: OptimizerConfig, total: int) -> Sch
             "decay_rate": 0.1,
         },
         "constant": {"sched": "constant"},
-    }[config.schedule]
-    scheduler, _ = create_scheduler_v2(
+    }
+    made: tuple[Scheduler, int] = create_scheduler_v2(
         optimizer,
         num_epochs=total,
         warmup_epochs=round(config.warmup * total),
         warmup_lr=0.0,
         step_on_epochs=False,
         updates_per_epoch=1,
-        **kind,
+        **kinds[config.schedule],
     )
-    return scheduler
+    return made[0]

@@ -66,9 +66,7 @@ class SAMixP(SAMix):
         mixer = Mixer(backbone.tap_channels, MixerConfig(**about["mixer"]))
         mixer.load_state_dict(file.load("mixer."))
         adjust = MaskAdjustConfig(**about["mask_adjust"])
-        return cls(
-            backbone, mixer, adjust, trained_on=(about["mean"], about["std"]), images_use=images_use
-        )
+        return cls(backbone, mixer, adjust, trained_on=(about["mean"], about["std"]), images_use=images_use)
 
     def train(self, mode: bool = True) -> SAMixP:  # noqa: ARG002 - frozen, whatever the host does
         """Stay in eval mode: BatchNorm's statistics and dropout are frozen with the weights."""

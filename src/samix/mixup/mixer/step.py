@@ -61,13 +61,9 @@ def mixer_step(
     mask = mixer(guides.first, guides.second, lam, (height, width)).mask
     encoded = judge.encode(blend(images, pairing.of(images), mask))
     partners = pairing.of(judge.targets)
-    terms = eta_balanced(
-        judge.objective, judge.read(encoded), judge.targets, partners, lam, eta=config.eta
-    )
+    terms = eta_balanced(judge.objective, judge.read(encoded), judge.targets, partners, lam, eta=config.eta)
     penalty = mask_loss(mask, lam, config.mask_loss)
-    beta = mask_loss_weight(
-        config.mask_loss.schedule, config.mask_loss.weight, ctx.step, ctx.total_steps
-    )
+    beta = mask_loss_weight(config.mask_loss.schedule, config.mask_loss.weight, ctx.step, ctx.total_steps)
     pixels = mask.detach().flatten(1)
     metrics = {
         "mixer_local": terms.local_term.detach(),

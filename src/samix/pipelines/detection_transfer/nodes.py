@@ -13,7 +13,9 @@ from samix.core.weights import WeightsFile
 from samix.pipelines.jobs import job_fields
 
 
-def provide_scenes(card: dict[str, Any], manifest: pd.DataFrame, config: DetectionConfig, seed: int) -> dict[str, str]:
+def provide_scenes(
+    card: dict[str, Any], manifest: pd.DataFrame, config: DetectionConfig, seed: int
+) -> dict[str, str]:
     """Where the pictures lie: composed from images that pre-training never saw, or a set that is given."""
     from samix.detection.provide import provide_scenes as provide
 
@@ -54,7 +56,7 @@ def score_detectors(
     from samix.analysis.detections import detections_figure
     from samix.jobs.detection import read_split
 
-    metrics = {}
+    metrics: dict[str, float] = {}
     for prefix, about in (("", transferred.metadata), ("scratch_", scratch.metadata)):
         metrics |= {f"detection.{prefix}{key}": value for key, value in about["metrics"].items()}
     histories = {"transferred": transferred.metadata["history"], "scratch": scratch.metadata["history"]}
@@ -80,6 +82,12 @@ def _train(
     from samix.jobs.detection import DetectionJob, train_detector
     from samix.training import run_job
 
-    inputs = {"card": card, "scenes": scenes, "model": model, "weights": weights, "config": config}
+    inputs: dict[str, Any] = {
+        "card": card,
+        "scenes": scenes,
+        "model": model,
+        "weights": weights,
+        "config": config,
+    }
     fields = job_fields(label, metrics, training, seed, **inputs)
     return run_job(train_detector, DetectionJob(**fields, **inputs))

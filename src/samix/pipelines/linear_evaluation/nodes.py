@@ -39,11 +39,13 @@ def probe_untrained(
     return _probe(label, metrics, card, manifest, None, config, model, training, seed)
 
 
-def score_probes(trained: WeightsFile, untrained: WeightsFile, card: dict[str, Any]) -> tuple[dict[str, float], Any, Any]:
+def score_probes(
+    trained: WeightsFile, untrained: WeightsFile, card: dict[str, Any]
+) -> tuple[dict[str, float], Any, Any]:
     """Figures of both probes (top-1 is the median of the last 10 epochs), confusion matrix and curves."""
     from samix.analysis.curves import confusion_figure, curves_figure
 
-    metrics = {}
+    metrics: dict[str, float] = {}
     for prefix, about in (("", trained.metadata), ("untrained_", untrained.metadata)):
         metrics |= {
             f"linear.{prefix}top1": about["top1"]["median"],
@@ -70,6 +72,12 @@ def _probe(
     from samix.jobs.linear import LinearJob, evaluate_linear
     from samix.training import run_job
 
-    inputs = {"card": card, "manifest": manifest, "model": model, "weights": weights, "config": config}
+    inputs: dict[str, Any] = {
+        "card": card,
+        "manifest": manifest,
+        "model": model,
+        "weights": weights,
+        "config": config,
+    }
     fields = job_fields(label, metrics, training, seed, **inputs)
     return run_job(evaluate_linear, LinearJob(**fields, **inputs))

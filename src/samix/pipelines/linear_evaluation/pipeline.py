@@ -13,8 +13,15 @@ def create_pipeline() -> Pipeline:
     """The stage linear_evaluation."""
     return Pipeline(
         [
-            Node(nodes.probe_trained, [CARD, MANIFEST, BACKBONE, *SHARED], "trained_weights", name="probe_trained"),
-            Node(nodes.probe_untrained, [CARD, MANIFEST, *SHARED], "untrained_weights", name="probe_untrained"),
+            Node(
+                nodes.probe_trained,
+                [CARD, MANIFEST, BACKBONE, *SHARED],
+                "trained_weights",
+                name="probe_trained",
+            ),
+            Node(
+                nodes.probe_untrained, [CARD, MANIFEST, *SHARED], "untrained_weights", name="probe_untrained"
+            ),
             Node(
                 nodes.score_probes,
                 ["trained_weights", "untrained_weights", CARD],

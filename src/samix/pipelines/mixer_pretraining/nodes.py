@@ -49,7 +49,7 @@ def score_mixer(bundle: WeightsFile) -> tuple[dict[str, float], Any]:
     history = bundle.metadata["history"]
     keys = ("mixer_local", "mixer_global", "mask_error", "mask_variance", "queue_top1", "loss")
     metrics = {f"mixer.{key.removeprefix('mixer_')}": history[-1][key] for key in keys}
-    return metrics, curves_figure({"SAMix": history}, ["mixer_local", "mixer_global", "mask_error", "mask_variance"])
+    return metrics, curves_figure({"SAMix": history}, list(keys[:4]))
 
 
 def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: pd.DataFrame) -> tuple[Any, Any]:

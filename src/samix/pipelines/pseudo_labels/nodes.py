@@ -25,7 +25,7 @@ def cluster_images(
     from samix.jobs.pseudo_labels import PseudoLabelsJob, make_pseudo_labels
     from samix.training import run_job
 
-    inputs = {"card": card, "manifest": manifest, "config": config, "model": model}
+    inputs: dict[str, Any] = {"card": card, "manifest": manifest, "config": config, "model": model}
     fields = job_fields("pseudo_labels", "clustering", training, seed, **inputs)
     return run_job(make_pseudo_labels, PseudoLabelsJob(**fields, **inputs))
 
@@ -54,7 +54,9 @@ def score_pseudo_labels(encoder: WeightsFile, labels: pd.DataFrame) -> tuple[dic
     return metrics, curves_figure({"ODC": history}, ["loss", "nmi", "purity", "change_ratio"])
 
 
-def draw_clusters(card: dict[str, Any], manifest: pd.DataFrame, labels: pd.DataFrame, seed: int) -> tuple[Any, Any]:
+def draw_clusters(
+    card: dict[str, Any], manifest: pd.DataFrame, labels: pd.DataFrame, seed: int
+) -> tuple[Any, Any]:
     """Members of some clusters, and the sizes of all."""
     import torch
 

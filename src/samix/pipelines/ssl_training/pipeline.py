@@ -28,7 +28,9 @@ def create_pipeline() -> Pipeline:
                 "backbone_weights",
                 name="train_encoder",
             ),
-            Node(nodes.score_encoder, "backbone_weights", ["metrics", "curves_picture"], name="score_encoder"),
+            Node(
+                nodes.score_encoder, "backbone_weights", ["metrics", "curves_picture"], name="score_encoder"
+            ),
         ],
         namespace="ssl_training",
         inputs={CARD, MANIFEST, BUNDLE, LABELS},
