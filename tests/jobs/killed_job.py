@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tiny import samix_job
+from tiny_jobs import samix_job
 
 from samix.data import TwoViewBatches
 from samix.jobs.moco import pretrain_mixer

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from tiny import MODEL
+from tiny_jobs import MODEL
 
 from samix.config.clustering import ClusteringConfig
 from samix.config.detection import DetectionConfig

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tiny import MODEL as TINY
-from tiny import shared
+from tiny_jobs import MODEL as TINY
+from tiny_jobs import shared
 
 from samix.config.data import DataConfig
 from samix.config.detection import DetectionConfig, DetectorConfig, SceneConfig

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
-from tiny import IMAGES, MODEL, digits, shared
+from tiny_jobs import IMAGES, MODEL, digits, shared
 
 from samix.config.stages import LinearEvaluationConfig
 from samix.config.training import OptimizerConfig
@@ -58,7 +58,7 @@ def test_figures_are_those_of_the_head_of_the_result(results, augmentation):
     assert about["top1"]["last"] == pytest.approx(top1, abs=1e-3)
     assert about["top5"]["last"] == pytest.approx(100 * in_five.double().mean().item(), abs=1e-3)
     assert about["confusion"] == confusion_matrix(labels, logits.argmax(1), labels=range(10)).tolist()
-    curve = [row["top1"] for row in about["history"] if "top1" in row]
+    curve = [row["val_top1"] for row in about["history"] if "val_top1" in row]
     assert len(curve) == EPOCHS
     assert about["top1"] == {"last": curve[-1], "median": pytest.approx(np.median(curve[-10:]))}
     assert about["kind"] == "linear" and set(head) == {"weight", "bias"}

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import IMAGES, MODEL, pseudo_labels, samix_job, shared
+from tiny_jobs import IMAGES, MODEL, pseudo_labels, samix_job, shared
 
 from samix.config.mixing import PolicyConfig
 from samix.core.errors import ConfigError, DataError

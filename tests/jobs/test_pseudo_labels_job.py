@@ -3,7 +3,7 @@
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from tiny import IMAGES, MODEL, digits, shared
+from tiny_jobs import IMAGES, MODEL, digits, shared
 
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig

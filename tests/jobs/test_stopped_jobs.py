@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import samix_job
+from tiny_jobs import samix_job
 
 from samix.jobs import moco
 from samix.jobs.moco import pretrain_mixer
@@ -89,11 +89,11 @@ def run(folder, dies_at):
 def test_a_killed_job_goes_on_and_writes_the_same_bytes(tmp_path):
     assert run(tmp_path / "one", -1) == (0, list(range(8)))
     assert run(tmp_path / "two", 4) == (-9, list(range(4)))
-    folder = tmp_path / "two" / "tiny"
+    folder = tmp_path / "two" / "tiny_jobs"
     assert [path.name for path in folder.iterdir()] == ["fit.checkpoint.pt"]
     assert run(tmp_path / "two", -1) == (0, list(range(3, 8)))  # from the checkpoint after three steps
     assert [path.name for path in folder.iterdir()] == ["result.safetensors"]
-    result = (tmp_path / "one" / "tiny" / "result.safetensors").read_bytes()
+    result = (tmp_path / "one" / "tiny_jobs" / "result.safetensors").read_bytes()
     assert (folder / "result.safetensors").read_bytes() == result
     assert run(tmp_path / "two", -1) == (0, [])  # and a finished one is not trained again
 

@@ -18,7 +18,8 @@ def curves_figure(histories: Mapping[str, Sequence[Mapping[str, float]]], panels
         for name, rows in histories.items():
             points = [(row["epoch"], row[metric]) for row in rows if metric in row]
             if points:
-                ax.plot(*np.array(points).T, label=name)
+                marker = "o" if len(points) == 1 else None  # a line of one point cannot be seen
+                ax.plot(*np.array(points).T, label=name, marker=marker)
         ax.set_title(metric)
         ax.set_xlabel("epoch")
         ax.grid(alpha=0.3)
@@ -36,7 +37,8 @@ def confusion_figure(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
     ax = figure.subplots()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
     if len(classes) <= 20:
-        ax.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+        slanted = {"rotation": 45, "ha": "right"} if max(map(len, classes)) > 3 else {}
+        ax.set_xticks(range(len(classes)), classes, **slanted)
         ax.set_yticks(range(len(classes)), classes)
         for row, column in np.argwhere(share >= 0.5):
             value = share[row, column]

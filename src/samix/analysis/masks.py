@@ -29,13 +29,14 @@ def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normali
     axes = figure.subplots(2 * len(first), columns, squeeze=False)
     for pair, (x, y) in enumerate(zip(first / 255, second / 255, strict=True)):
         upper, lower = axes[2 * pair], axes[2 * pair + 1]
-        _show(upper[0], x, "$x_i$")
-        _show(upper[1], y, "$x_j$")
+        _show(upper[0], x, "" if pair else "$x_i$")
+        _show(upper[1], y, "" if pair else "$x_j$")
         for ax in lower[:2]:
             ax.axis("off")
         for column, (lam, mask) in enumerate(zip(LAMS, masks, strict=True), start=2):
             own = mask[pair]
-            _show(upper[column], own, f"$\\lambda$={lam:g}\nmean {float(own.mean()):.2f}", cmap="viridis")
+            over = "" if pair else f"$\\lambda$ = {lam:g}\n"
+            _show(upper[column], own, f"{over}mean {float(own.mean()):.2f}", cmap="viridis")
             _show(lower[column], own * x + (1 - own) * y, "")
     figure.suptitle("Mask $s_i$ of the first image (yellow 1, purple 0) and the mixed image, over $\\lambda$")
     return figure

@@ -29,6 +29,7 @@ body { margin: 2rem auto; max-width: 64rem; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 }
 td, th { padding: .25rem .8rem; border-bottom: 1px solid #ddd }
 td:last-child { text-align: right; font-variant-numeric: tabular-nums } th { text-align: left }
+.tables { display: flex; flex-wrap: wrap; gap: 0 4rem }
 img { max-width: 100%; margin: .5rem 0 } code { background: #f4f4f4; padding: .1rem .3rem }
 """
 
@@ -46,7 +47,7 @@ def markdown_report(summary: Mapping[str, float], run: Mapping[str, Any], pictur
     """The report as Markdown; pictures are links to files."""
     parts = [f"# {_title(run)}", f"    {run['command']}"]
     for title, rows in _tables(summary, run).items():
-        lines = [f"| {name} | {value} |" for name, value in rows]
+        lines = [f"| {_cell(name)} | {_cell(value)} |" for name, value in rows]
         parts += [f"## {title}", "\n".join(["| | |", "|---|---:|", *lines])]
     parts += [f"## {p.caption}\n\n![{p.caption}]({p.path})" for p in pictures]
     return "\n\n".join(parts) + "\n"
@@ -55,16 +56,25 @@ def markdown_report(summary: Mapping[str, float], run: Mapping[str, Any], pictur
 def html_report(summary: Mapping[str, float], run: Mapping[str, Any], pictures: list[Picture]) -> str:
     """The report as one HTML file that needs no other."""
     title = html.escape(_title(run))
-    parts = [f"<h1>{title}</h1>", f"<p><code>{html.escape(run['command'])}</code></p>"]
+    parts = [
+        f"<h1>{title}</h1>",
+        f"<p><code>{html.escape(run['command'])}</code></p>",
+        '<div class="tables">',
+    ]
     for heading, rows in _tables(summary, run).items():
         cells = "".join(f"<tr><td>{html.escape(n)}</td><td>{html.escape(v)}</td></tr>" for n, v in rows)
-        parts.append(f"<h2>{heading}</h2><table>{cells}</table>")
+        parts.append(f"<section><h2>{heading}</h2><table>{cells}</table></section>")
+    parts.append("</div>")
     for picture in pictures:
         data = base64.b64encode(picture.png).decode()
         caption = html.escape(picture.caption)
         parts.append(f'<h2>{caption}</h2><img alt="{caption}" src="data:image/png;base64,{data}">')
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 def _title(run: Mapping[str, Any]) -> str:
@@ -79,11 +89,15 @@ def _tables(summary: Mapping[str, float], run: Mapping[str, Any]) -> dict[str, l
         if key not in HEADLINES and not key.startswith("seconds.")
     ]
     seconds = [(stage, f"{value:.1f}") for stage, value in run["seconds"].items()]
-    commit = f"{run['commit']}{' (with uncommitted changes)' if run['dirty'] else ''}"
+    # a project that was downloaded without its history has no commit
+    commit = (
+        f"{run.get('commit', 'unknown')}{' (with uncommitted changes)' if run.get('dirty') == 'true' else ''}"
+    )
     versions = [("commit", commit), *((name, str(version)) for name, version in run["versions"].items())]
-    return {
+    tables = {
         "Results": headlines,
         "Seconds of each stage": [*seconds, ("total", f"{sum(run['seconds'].values()):.1f}")],
         "More figures": others,
         "Versions": versions,
     }
+    return {title: rows for title, rows in tables.items() if rows}

@@ -54,7 +54,8 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
     )
 
     def validate(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
-        return accuracies(learner.head(features["test"]), labels["test"])
+        scores = accuracies(learner.head(features["test"]), labels["test"])
+        return {f"val_{name}": score for name, score in scores.items()}
 
     history = fit(
         learner,
@@ -75,8 +76,8 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
         )
         predicted = learner.head(features["test"]).argmax(1)
         figures = {
-            "top1": summarise([row["top1"] for row in history if "top1" in row]),
-            "top5": summarise([row["top5"] for row in history if "top5" in row]),
+            "top1": summarise([row["val_top1"] for row in history if "val_top1" in row]),
+            "top5": summarise([row["val_top5"] for row in history if "val_top5" in row]),
             "knn_top1": 100 * float((nearest == labels["test"]).float().mean()),
             "confusion": confusion(predicted, labels["test"], classes),
         }

@@ -123,18 +123,20 @@ class MoCo(Learner):
 def check_moco(config: MoCoConfig, images: int) -> None:
     """Raise ConfigError where batch, queue and number of training images do not go together."""
     if config.batch_size > images:
-        raise ConfigError(f"moco.batch_size is {config.batch_size}, but there are {images} training images.")
+        raise ConfigError(
+            f"model.moco.batch_size is {config.batch_size}, but there are {images} training images."
+        )
     if config.queue < config.batch_size:
         raise ConfigError(
-            f"moco.queue ({config.queue}) is shorter than moco.batch_size ({config.batch_size})."
+            f"model.moco.queue ({config.queue}) is shorter than model.moco.batch_size ({config.batch_size})."
         )
     if config.queue % config.batch_size:
         raise ConfigError(
-            f"moco.queue ({config.queue}) must be a multiple of moco.batch_size ({config.batch_size})."
+            f"model.moco.queue ({config.queue}) must be a multiple of model.moco.batch_size ({config.batch_size})."
         )
     if config.queue > images:
         raise ConfigError(
-            f"moco.queue ({config.queue}) is longer than the data set ({images} training images): every "
+            f"model.moco.queue ({config.queue}) is longer than the data set ({images} training images): every "
             "image would meet its own old key as a negative. Take a shorter queue."
         )
 

@@ -55,7 +55,7 @@ def score_probes(
         }
     histories = {"trained": trained.metadata["history"], "untrained": untrained.metadata["history"]}
     matrix = confusion_figure(trained.metadata["confusion"], card["classes"])
-    return metrics, matrix, curves_figure(histories, ["loss", "top1"])
+    return metrics, matrix, curves_figure(histories, ["loss", "val_top1"])
 
 
 def _probe(

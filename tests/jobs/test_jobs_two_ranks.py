@@ -3,7 +3,7 @@
 import pytest
 import torch
 from ranks import train_and_tell
-from tiny import MODEL, samix_job
+from tiny_jobs import MODEL, samix_job
 
 from samix.jobs.build import start_backbone
 from samix.training import run_job
@@ -36,7 +36,7 @@ def test_all_ranks_end_with_the_same_parameters_and_queue(ranks):
     assert torch.equal(ranks["queue"][0], ranks["queue"][1])
     assert {
         "encoder.projector.0.weight",
-        "mixer_training.mixer.query.weight",
+        "policy.mixer.query.weight",
         "mixer_training.head.weight",
     } <= ranks["parameters"].keys()
 

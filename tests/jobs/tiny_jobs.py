@@ -28,7 +28,7 @@ def digits():
     return prepare(DataConfig(source="digits", image_size=16, limit=IMAGES), seed=0)
 
 
-def shared(folder, *, label="tiny", fingerprint="f", sink=None, **training):
+def shared(folder, *, label="tiny_jobs", fingerprint="f", sink=None, **training):
     """What all jobs have, on the tiny data and model."""
     settings = {"device": "cpu", "threads": 1, "checkpoint_every": 3, "log_every": 1, **training}
     return {
