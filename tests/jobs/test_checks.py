@@ -50,8 +50,8 @@ def test_settings_that_work():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"moco": {"queue": 8}}, r"moco.queue \(8\) is shorter than moco.batch_size \(16\)"),
-        ({"moco": {"queue": 40}}, r"moco.queue \(40\) must be a multiple of moco.batch_size \(16\)"),
+        ({"moco": {"queue": 8}}, r"moco.queue \(8\) is shorter than model.moco.batch_size \(16\)"),
+        ({"moco": {"queue": 40}}, r"moco.queue \(40\) must be a multiple of model.moco.batch_size \(16\)"),
         ({"moco": {"queue": 80}}, r"moco.queue \(80\) is longer than the data set \(64 training images\)"),
         ({"moco": {"batch_size": 65}}, "moco.batch_size is 65, but there are 64 training images"),
         ({"labels": {"batch_size": 65}}, "pseudo_labels.batch_size is 65, but there are 64 training"),

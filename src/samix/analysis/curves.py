@@ -37,8 +37,10 @@ def confusion_figure(matrix: Sequence[Sequence[int]], classes: Sequence[str]) ->
     ax = figure.subplots()
     ax.imshow(share, cmap="Blues", vmin=0, vmax=100)
     if len(classes) <= 20:
-        slanted = {"rotation": 45, "ha": "right"} if max(map(len, classes)) > 3 else {}
-        ax.set_xticks(range(len(classes)), classes, **slanted)
+        long = max(map(len, classes)) > 3
+        ax.set_xticks(
+            range(len(classes)), classes, rotation=45 if long else 0, ha="right" if long else "center"
+        )
         ax.set_yticks(range(len(classes)), classes)
         for row, column in np.argwhere(share >= 0.5):
             value = share[row, column]

@@ -132,12 +132,13 @@ def check_moco(config: MoCoConfig, images: int) -> None:
         )
     if config.queue % config.batch_size:
         raise ConfigError(
-            f"model.moco.queue ({config.queue}) must be a multiple of model.moco.batch_size ({config.batch_size})."
+            f"model.moco.queue ({config.queue}) must be a multiple of "
+            f"model.moco.batch_size ({config.batch_size})."
         )
     if config.queue > images:
         raise ConfigError(
-            f"model.moco.queue ({config.queue}) is longer than the data set ({images} training images): every "
-            "image would meet its own old key as a negative. Take a shorter queue."
+            f"model.moco.queue ({config.queue}) is longer than the data set ({images} training images): "
+            "every image would meet its own old key as a negative. Take a shorter queue."
         )
 
 
