@@ -15,7 +15,7 @@ RUN = {
     "seed": 7,
     "versions": {"torch": "2.15.0", "python": "3.11"},
     "commit": "abc123",
-    "dirty": True,
+    "dirty": "true",
     "seconds": {"data_preparation": 1.26, "ssl_training": 30.0},
 }
 SUMMARY = {
@@ -117,4 +117,9 @@ def test_a_part_without_figures_has_no_heading(report):
 
 
 def test_a_clean_commit_is_not_called_dirty():
-    assert "uncommitted" not in html_report(SUMMARY, RUN | {"dirty": False}, [])
+    assert "uncommitted" not in html_report(SUMMARY, RUN | {"dirty": "false"}, [])
+
+
+def test_a_project_without_history_has_no_commit():
+    run = {key: value for key, value in RUN.items() if key not in ("commit", "dirty")}
+    assert ["commit", "unknown"] in Page(html_report(SUMMARY, run, [])).rows

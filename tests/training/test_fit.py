@@ -164,10 +164,7 @@ class Idle(Learner):
 @pytest.mark.parametrize(
     ("decay_all", "decayed"),
     [
-        (
-            True,
-            {"body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias", "body.2.weight", "body.2.bias"},
-        ),
+        (True, {f"body.{part}.{kind}" for part in range(3) for kind in ("weight", "bias")} | {"gamma"}),
         (False, {"body.0.weight", "body.2.weight"}),
     ],
 )
