@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from samix.core.schedules import mask_loss_weight
+from samix.core.schedules import annealed
 
 T = 1000
 
@@ -18,14 +18,14 @@ T = 1000
     ],
 )
 def test_values(schedule, start, quarter, half):
-    values = [mask_loss_weight(schedule, 0.1, step, T) for step in (0, T // 4, T // 2)]
+    values = [annealed(schedule, 0.1, step, T) for step in (0, T // 4, T // 2)]
     assert values == pytest.approx([start, quarter, half])
 
 
 def test_ends():
-    assert mask_loss_weight("linear", 0.1, T - 1, T) == pytest.approx(0.1 / T)
-    assert mask_loss_weight("linear", 0.1, T, T) == 0
-    assert mask_loss_weight("cosine", 0.1, T, T) == pytest.approx(0, abs=1e-12)
+    assert annealed("linear", 0.1, T - 1, T) == pytest.approx(0.1 / T)
+    assert annealed("linear", 0.1, T, T) == 0
+    assert annealed("cosine", 0.1, T, T) == pytest.approx(0, abs=1e-12)
 
 
 def test_compound_is_the_running_product():
@@ -33,13 +33,13 @@ def test_compound_is_the_running_product():
     value = 0.1
     for step in range(T):
         value *= (1 + math.cos(math.pi * step / T)) / 2
-        assert mask_loss_weight("cosine_compound", 0.1, step, T) == pytest.approx(value, abs=1e-12)
+        assert annealed("cosine_compound", 0.1, step, T) == pytest.approx(value, abs=1e-12)
 
 
 def test_compound_follows_its_approximation():
     total = 100_000
     for step in (500, 1000, 2000):
         want = 0.1 * math.exp(-(math.pi**2) * step**3 / (12 * total**2))
-        assert mask_loss_weight("cosine_compound", 0.1, step, total) == pytest.approx(want, rel=0.01)
+        assert annealed("cosine_compound", 0.1, step, total) == pytest.approx(want, rel=0.01)
     drop = round(1.07 * total ** (2 / 3))
-    assert mask_loss_weight("cosine_compound", 0.1, drop, total) == pytest.approx(0.1 / math.e, rel=0.02)
+    assert annealed("cosine_compound", 0.1, drop, total) == pytest.approx(0.1 / math.e, rel=0.02)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from samix.data import ImageStore, Normalize
-from samix.mixup import Guides, SAMixP
+from samix.mixup import SAMixP
 
 LAMS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
 """The sweep of lam that the paper shows."""
@@ -21,9 +21,9 @@ def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normali
     Args: first, second (n, 3, S, S) uint8, n pairs; normalize, as the policy's images are.
     The masks are the Mixer's own, before lambda adjusting.
     """
-    maps = Guides(*(policy.maps(normalize(x), None) for x in (first, second)))
+    maps, others = (policy.see(normalize(x)).maps for x in (first, second))
     size = (first.shape[-2], first.shape[-1])
-    masks = [policy.mixer(maps.first, maps.second, lam, size).mask for lam in LAMS]
+    masks = [policy.mixer(maps, others, lam, size).mask for lam in LAMS]
     columns = 2 + len(LAMS)
     figure = Figure(figsize=(1.1 * columns, 2.3 * len(first) + 0.4), layout="constrained")
     axes = figure.subplots(2 * len(first), columns, squeeze=False)
@@ -50,9 +50,9 @@ def attention_sheet(
 
     Args: first, second (n, 3, S, S) uint8; lam of the mix.
     """
-    maps = Guides(*(policy.maps(normalize(x), None) for x in (first, second)))
+    maps, others = (policy.see(normalize(x)).maps for x in (first, second))
     size = (first.shape[-2], first.shape[-1])
-    mask, attention, content = policy.mixer(maps.first, maps.second, lam, size)
+    mask, attention, content = policy.mixer(maps, others, lam, size)
     height, width = content.shape[-2:]
     centre = (height // 2) * width + width // 2
     rows = attention[:, centre].unflatten(1, (height, width))

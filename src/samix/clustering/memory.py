@@ -51,22 +51,23 @@ class ODCMemory(nn.Module):
         labels = torch.empty_like(self.labels)
         if rank() == 0:
             labels.copy_(initial_labels(features, self.config, seed))
-        self.load(_of_rank_zero(features.detach().to(self.features)), _of_rank_zero(labels))
+        self.load(features, labels)
 
     @torch.no_grad()
     def load(self, features: Tensor, labels: Tensor) -> None:
-        """Take over features (M, d) and labels (M,), equal on all ranks; empty clusters are refilled.
+        """Take over rank 0's features (M, d) and labels (M,); empty clusters are refilled.
 
         Raises: DataError for another shape, or labels outside [0, C).
         """
         self._require_shape("features", features, self.features)
         self._require_shape("labels", labels, self.labels)
+        features, labels = _of_rank_zero(features.detach().to(self.features)), _of_rank_zero(labels)
         clusters = len(self.centroids)
         if labels.min() < 0 or labels.max() >= clusters:
             raise DataError(
                 f"Pseudo labels must lie in 0 to {clusters - 1}, got {labels.min()} to {labels.max()}."
             )
-        self.features.copy_(l2_normalise(features.detach().to(self.features)))
+        self.features.copy_(l2_normalise(features))
         self.labels.copy_(labels)
         self.refresh_centroids()
         empty = [cluster for cluster, size in enumerate(self.sizes().tolist()) if size == 0]

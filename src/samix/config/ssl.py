@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from samix.config.base import Config
 from samix.config.data import AugmentConfig
 from samix.config.networks import BackboneConfig, ProjectorConfig
 from samix.config.training import OptimizerConfig
+
+
+CrossView = Literal["q2k", "swap", "same", "same_swap"]
 
 
 class MoCoConfig(Config):
@@ -17,6 +22,14 @@ class MoCoConfig(Config):
     queue: int = Field(16384, ge=2, description="negatives; at least a batch, at most the data set")
     temperature: float = Field(0.2, gt=0)
     momentum: float = Field(0.999, ge=0, le=1, description="of the momentum encoder")
+    ema_buffers: bool = Field(
+        False, description="average BatchNorm's statistics as well; else the momentum encoder has its own"
+    )
+    cross_view: CrossView = Field(
+        "q2k",
+        description="views of (first parent, second parent) -> (first target, second target). q2k: qq -> kk; "
+        "swap: qk -> kq; ablations, same: qq -> qq; same_swap: qk -> qk",
+    )
     projector: ProjectorConfig = ProjectorConfig()
     augment: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

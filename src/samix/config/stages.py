@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from samix.config.base import Config
 from samix.config.clustering import ClusteringConfig
-from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.training import OptimizerConfig
 
 
@@ -31,7 +31,7 @@ class PseudoLabelsConfig(Config):
         return self
 
 
-class MixerPretrainingConfig(MixerTrainingConfig):
+class MixerPretrainingConfig(SSLMixerTrainingConfig):
     """Stage mixer_pretraining: SAMix online on MoCo v2."""
 
     start: Literal["random", "pseudo_labels"] = Field(

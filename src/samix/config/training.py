@@ -24,6 +24,9 @@ class OptimizerConfig(Config):
         True, description="decay biases and norms as well, as MoCo's and the SGD recipes do"
     )
     schedule: Literal["cosine", "multistep", "constant"] = "cosine"
+    per_epoch: bool = Field(
+        False, description="lr changes between epochs only, as the released SGD recipes do; else every step"
+    )
     milestones: tuple[float, ...] = Field(
         (0.6, 0.8), description="multistep: shares of training at which lr drops x0.1"
     )

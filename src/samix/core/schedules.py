@@ -8,8 +8,8 @@ from typing import Literal
 BetaSchedule = Literal["linear", "cosine", "constant", "cosine_compound"]
 
 
-def mask_loss_weight(schedule: BetaSchedule, start: float, step: int, total: int) -> float:
-    """beta of the mask loss at a 0-based step (SAMix, mask loss).
+def annealed(schedule: BetaSchedule, start: float, step: int, total: int) -> float:
+    """A weight at a 0-based step, such as beta of the mask loss (SAMix, mask loss).
 
     linear: start -> 0 over training (paper, default); cosine: plain half-cosine; constant; cosine_compound:
     the running product that the released code computes.
@@ -21,6 +21,17 @@ def mask_loss_weight(schedule: BetaSchedule, start: float, step: int, total: int
     if schedule == "cosine_compound":
         return start * math.prod(_half_cosine(t, total) for t in range(step + 1))
     return start
+
+
+def momentum_at(start: float, end: float | None, hold: float, step: int, total: int) -> float:
+    """Momentum m of the momentum network at a 0-based step (SAMix, momentum schedule).
+
+    start for the first `hold` of training, then end - (end - start) * (cos(pi t / T) + 1) / 2, which is not
+    shifted by the hold: m jumps there. end None: start throughout.
+    """
+    if end is None or step < math.floor(hold * total):
+        return start
+    return end - (end - start) * _half_cosine(step, total)
 
 
 def _half_cosine(step: int, total: int) -> float:

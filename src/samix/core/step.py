@@ -33,3 +33,7 @@ class StepContext:
     def numpy_generator(self, purpose: str) -> np.random.Generator:
         """Stream of this rank at this step for scalars such as lam; no device is touched."""
         return numpy_generator_for(self.seed, purpose, self.step, self.rank)
+
+    def shared_numpy_generator(self, purpose: str) -> np.random.Generator:
+        """Stream for scalars that is equal on all ranks at this step."""
+        return numpy_generator_for(self.seed, purpose, self.step)

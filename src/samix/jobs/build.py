@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.core.errors import DataError
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
+from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
+from samix.mixup.mixer.bundle import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone
 
 T = TypeVar("T")
+
+
+class _HasMixer(Protocol):
+    """A Mixer and how it is trained."""
+
+    mixer: Mixer
+
+    @property
+    def config(self) -> MixerTrainingConfig:
+        """Its options."""
+
 
 BACKBONE = "backbone."
 PROJECTOR = "projector."
@@ -43,6 +57,23 @@ def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = N
     if weights is not None:
         encoder.projector.load_state_dict(weights.load(PROJECTOR))
     return encoder
+
+
+def make_policy(
+    config: PolicyConfig, *, mixer: _HasMixer | None, bundle: WeightsFile | None, images_use: Normalisation
+) -> Policy | None:
+    """The policy that `config` names; None for "none".
+
+    Args: mixer, how the Mixer of policy samix is trained along; bundle, the frozen one of policy samix_p;
+    images_use, (mean, std) that the images are normalised with.
+    """
+    if config.name == "none":
+        return None
+    if mixer is not None:
+        return SAMix(mixer.mixer, mixer.config.mask_adjust)
+    if bundle is not None:
+        return SAMixP.from_file(bundle.path, images_use=images_use)
+    return POLICIES[config.name]()
 
 
 def load_backbone(backbone: Backbone, weights: WeightsFile) -> None:

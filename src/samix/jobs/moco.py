@@ -9,18 +9,23 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from samix.clustering.reweight import class_weights
-from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.clustering import ClusteringConfig
+from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
-from samix.core.errors import DataError
+from samix.core.random import seed_for
+from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
-from samix.data import Augment, TwoViewBatches, open_images
-from samix.jobs.build import BACKBONE, prefixed, seeded, start_encoder
+from samix.data import Augment, ImageStore, Normalize, TwoViewBatches, open_images, pretraining_split
+from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_encoder
+from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
+from samix.learners.base import Learner
+from samix.learners.labels import LabelSource, OnlineLabels
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
 from samix.learners.moco import MoCo, check_moco
-from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
+from samix.mixup import Mixer
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.nn import Encoder
 from samix.training import Job, fit
 
 
@@ -30,7 +35,7 @@ class MoCoJob(Job):
 
     card, manifest: the images; start: first weights of the encoder, None for random ones; mixer: how a Mixer
     is trained along (policy samix); bundle: the frozen Mixer (policy samix_p); pseudo_labels: one row a
-    training image, in the manifest's order (objective cluster).
+    training image, in the manifest's order, where labels are used; clustering: how they follow the encoder.
     """
 
     card: dict[str, Any]
@@ -39,19 +44,22 @@ class MoCoJob(Job):
     epochs: int
     policy: PolicyConfig
     start: WeightsFile | None = None
-    mixer: MixerTrainingConfig | None = None
+    mixer: SSLMixerTrainingConfig | None = None
     bundle: WeightsFile | None = None
     pseudo_labels: pd.DataFrame | None = None
+    clustering: ClusteringConfig = ClusteringConfig()
+
+    @property
+    def skips_parameters(self) -> bool:
+        """Whether there are steps in which the Mixer has no gradient."""
+        return self.mixer is not None and (self.mixer.interval > 1 or self.mixer.switch_off > 0)
 
     def check(self) -> None:
         """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""
-        images = int((self.manifest["split"] == "train").sum())
+        images = int((self.manifest["split"] == pretraining_split(self.manifest)).sum())
         check_moco(self.model.moco, images)
-        if self.pseudo_labels is not None and len(self.pseudo_labels) != images:
-            raise DataError(
-                f"there are {len(self.pseudo_labels)} pseudo labels for {images} training images: run the "
-                "stage pseudo_labels again."
-            )
+        if self.pseudo_labels is not None:
+            pseudo_label_tensor(self.pseudo_labels, images)
 
 
 def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
@@ -80,46 +88,76 @@ def about_backbone(config: BackboneConfig, history: list[dict[str, float]]) -> d
 
 def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str, float]]]:
     job.check()
-    store = open_images(job.card, job.manifest, "train").to(accelerator.device)
+    split = pretraining_split(job.manifest)
+    store = open_images(job.card, job.manifest, split).to(accelerator.device)
     augment = Augment.for_data(job.model.moco.augment, job.card)
     batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
-    learner = _learner(job)
-    history = fit(learner, batches, epochs=job.epochs, job=job, accelerator=accelerator)
+    learner = _learner(job, store, accelerator)
+    renewed = job.mixer.cluster.kmeans_epochs if job.mixer else ()
+
+    def before_epoch(current: Learner, ctx: StepContext) -> None:  # noqa: ARG001
+        if ctx.epoch in renewed:
+            _renew_clusters(job, learner, store, ctx)
+
+    history = fit(
+        learner,
+        batches,
+        epochs=job.epochs,
+        job=job,
+        accelerator=accelerator,
+        before_epoch=before_epoch if renewed else None,
+    )
     return learner, history
 
 
-def _learner(job: MoCoJob) -> MoCo:
+def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
     encoder = start_encoder(job.model, job.seed, job.start)
-    training = _mixer_training(job, encoder.backbone.tap_channels, encoder.backbone.width)
+    labels = None
+    if uses_labels(job.mixer, job.bundle):
+        labels = _labels(job, encoder.to(accelerator.device), store)
+    training = _mixer_training(job, encoder, labels)
+    policy = make_policy(
+        job.policy, mixer=training, bundle=job.bundle, images_use=(job.card["mean"], job.card["std"])
+    )
     return MoCo(
         encoder,
         job.model.moco,
         seed=job.seed,
-        policy=_policy(job, training),
+        policy=policy,
         alpha=job.policy.alpha,
         mixer_training=training,
+        labels=labels,
     )
 
 
-def _policy(job: MoCoJob, training: MixerTraining | None) -> Policy | None:
-    if job.policy.name == "none":
-        return None
-    if training is not None:
-        return SAMix(training.mixer, training.config.mask_adjust)
-    if job.bundle is not None:
-        return SAMixP.from_file(job.bundle.path, images_use=(job.card["mean"], job.card["std"]))
-    return POLICIES[job.policy.name]()
+def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
+    if job.mixer is None or job.mixer.cluster.labels != "online":
+        return fixed_labels(store, len(job.card["classes"]), job.pseudo_labels, job.clustering)
+    normalize = Normalize.for_data(job.card)
+    size = job.model.moco.batch_size
+    return online_labels(encoder, store, normalize, job.pseudo_labels, job.clustering, size)
 
 
-def _mixer_training(job: MoCoJob, channels: int, width: int) -> MixerTraining | None:
+def _renew_clusters(job: MoCoJob, learner: MoCo, store: ImageStore, ctx: StepContext) -> None:
+    """New clusters by k-means on the present keys, and a head that forgets the old ones."""
+    source, training = learner.labels, learner.mixer_training
+    assert isinstance(source, OnlineLabels)  # the configuration has kmeans_epochs for these alone
+    encoder, size = learner.momentum_encoder, job.model.moco.batch_size
+    keys = extract_keys(encoder, store, Normalize.for_data(job.card), size)
+    source.memory.initialise(keys, seed_for(ctx.seed, "renew", ctx.epoch))
+    if isinstance(training, ClusterMixerTraining):
+        seeded(training.reset_head, job.seed, f"cluster_head/{ctx.epoch}")
+
+
+def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) -> MixerTraining | None:
     config = job.mixer
     if config is None:
         return None
-    mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, "mixer")
-    if job.pseudo_labels is None:
+    mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, "mixer")
+    if config.objective == "instance" or labels is None:
         return InstanceMixerTraining(mixer, config)
-    labels = torch.from_numpy(job.pseudo_labels["pseudo_label"].to_numpy(dtype="int64", copy=True))
-    weights = class_weights(labels.bincount(), power=0.5, normalise="mean1")
+    pooled = config.cluster.features == "pooled"
+    width = encoder.backbone.width if pooled else job.model.moco.projector.out
     return seeded(
-        lambda: ClusterMixerTraining(mixer, config, width, labels, weights), job.seed, "cluster_head"
+        lambda: ClusterMixerTraining(mixer, config, width, labels.classes), job.seed, "cluster_head"
     )

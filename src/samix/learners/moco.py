@@ -12,8 +12,10 @@ from samix.core.random import generator_for
 from samix.core.step import StepContext
 from samix.data import TwoViews
 from samix.learners.base import Learner, ParameterSet
-from samix.learners.mixer_training import MixerTraining
-from samix.mixup.base import Policy, draw_lam, draw_pairing, mix
+from samix.learners.labels import LabelSource
+from samix.learners.mixer_training import HostStep, MixerTraining
+from samix.mixup import Policy, Seen, draw_lam, draw_pairing, mix
+from samix.mixup.mixer.step import Side
 from samix.nn import Encoded, Encoder, KeyQueue, ema_, momentum_copy
 from samix.objectives import InstanceObjective, InstanceTargets, mixed_loss
 
@@ -21,7 +23,7 @@ from samix.objectives import InstanceObjective, InstanceTargets, mixed_loss
 class MoCo(Learner):
     """Momentum contrast with a queue; the losses of the plain and of the mixed images are added.
 
-    View q builds the mixed image, view k gives its targets (SAMix, cross-view rule q2k).
+    Which view builds the mixed image and which gives its targets is the cross-view rule: `config.cross_view`.
     """
 
     def __init__(
@@ -33,14 +35,20 @@ class MoCo(Learner):
         policy: Policy | None = None,
         alpha: float = 2.0,
         mixer_training: MixerTraining | None = None,
+        labels: LabelSource | None = None,
     ) -> None:
-        """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does.
+        """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does;
+        labels: of the training images, where the policy or the Mixer's training wants them.
 
-        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed.
+        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed, and for a policy
+        that needs labels where there are none.
         """
         super().__init__()
-        if mixer_training is not None and (policy is None or not policy.needs_features):
+        needs = frozenset() if policy is None else policy.needs
+        if mixer_training is not None and "maps" not in needs:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
+        if "labels" in needs and labels is None:
+            raise ValueError("the policy needs labels of the images, and there are none")
         self.encoder = encoder
         self.momentum_encoder = momentum_copy(encoder)
         self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, "queue"))
@@ -48,37 +56,44 @@ class MoCo(Learner):
         self.policy = policy
         self.alpha = alpha
         self.mixer_training = mixer_training
-        self.new_keys: Tensor | None = None
+        self.labels = labels
+        self.same_view_targets = config.cross_view in ("same", "same_swap")
+        self.other_view_partners = config.cross_view in ("swap", "same_swap")
+        needs_q = policy is not None and config.cross_view != "q2k"
+        self.momentum_sees_q = "maps" in needs or needs_q
+        self._new: tuple[Tensor, Tensor]
 
     def training_step(self, batch: TwoViews, ctx: StepContext) -> dict[str, Tensor]:
         """The numbered step of MoCo and SAMix; (N, 3, H, W) a view."""
-        ema_(self.momentum_encoder, self.encoder, self.config.momentum)
-        query = self.encoder(batch.view_q).projection
-        seen_q, keys = self._momentum_pass(batch, ctx)
-        targets = InstanceTargets(keys, batch.index)
-        objective = InstanceObjective(self.queue.keys, self.config.temperature)
+        ema_(self.momentum_encoder, self.encoder, self.config.momentum, buffers=self.config.ema_buffers)
+        query = self.encoder(batch.view_q)
+        seen_q, seen_k = self._momentum_pass(batch, ctx)
+        labels = None if self.labels is None else self.labels.of(batch.index)
+        objective = self._objective()
 
-        logits = objective.logits(query, targets)
-        plain = objective.point_loss(query, targets).mean()
-        loss = plain
+        keys = InstanceTargets(seen_k.projection, batch.index)
+        logits = objective.logits(query.projection, keys)
+        plain = objective.point_loss(query.projection, keys).mean()
         metrics = {"loss_ssl": plain.detach(), "queue_top1": (logits.argmax(1) == 0).float().mean()}
+        loss = plain
         if self.policy is not None:
-            mixed = self._mixed_loss(batch, seen_q, (objective, targets), ctx)
+            sides = self._sides(batch, seen_q, seen_k, labels)
+            mixed = self._mixed_loss(sides, labels, ctx)
             loss = loss + mixed
             metrics["loss_mixed"] = mixed.detach()
-        if self.mixer_training is not None and seen_q is not None:
-            own, more = self.mixer_training.losses(
-                self.momentum_encoder, batch.view_q, seen_q, (objective, targets), ctx
-            )
-            loss = loss + own
-            metrics |= more
-        self.new_keys = keys
+            if self.mixer_training is not None and seen_q is not None:
+                own, more = self._mixer_losses(sides, seen_q, query.pooled, labels, ctx)
+                loss = loss if own is None else loss + own
+                metrics |= more
+        self._new = (seen_k.projection, batch.index)
         return {"loss": loss, **metrics}
 
     def after_step(self, ctx: StepContext) -> None:
-        """Enqueue the keys; before the backward pass this would change what it needs."""
-        if self.new_keys is not None:
-            self.queue.enqueue(distributed.all_gather(self.new_keys))
+        """Enqueue the keys, which before the backward pass would change what it needs; update the labels."""
+        keys, index = self._new
+        if self.labels is not None:
+            self.labels.follow(index, keys, ctx.step)
+        self.queue.enqueue(distributed.all_gather(keys), distributed.all_gather(index))
         if self.mixer_training is not None:
             self.mixer_training.mixer.clamp_gamma()
 
@@ -87,37 +102,75 @@ class MoCo(Learner):
         own = {"encoder": ParameterSet([self.encoder], self.config.optimizer)}
         return own | (self.mixer_training.parameter_sets() if self.mixer_training else {})
 
+    def _objective(self, filtered: bool = False) -> InstanceObjective:
+        labels = self.labels.of(self.queue.index) if filtered and self.labels is not None else None
+        return InstanceObjective(self.queue.keys, self.config.temperature, labels)
+
     @torch.no_grad()
-    def _momentum_pass(self, batch: TwoViews, ctx: StepContext) -> tuple[Encoded | None, Tensor]:
-        """What the momentum encoder makes of view q, where the policy wants it, and the keys of view k."""
+    def _momentum_pass(self, batch: TwoViews, ctx: StepContext) -> tuple[Encoded | None, Encoded]:
+        """What the momentum encoder makes of view q, where that is wanted, and of view k."""
         generator = ctx.shared_generator("shuffle")
-        if self.policy is None or not self.policy.needs_features:
-            return None, _encode_shuffled(self.momentum_encoder, batch.view_k, generator).projection
+        if not self.momentum_sees_q:
+            return None, _encode_shuffled(self.momentum_encoder, batch.view_k, generator)
         n = len(batch.view_q)
         both = torch.cat([batch.view_q, batch.view_k])
         encoded = _encode_shuffled(self.momentum_encoder, both, generator)
-        return encoded.rows(0, n), encoded.projection[n:]
+        return encoded.rows(0, n), encoded.rows(n, 2 * n)
 
-    def _mixed_loss(
-        self,
-        batch: TwoViews,
-        seen_q: Encoded | None,
-        task: tuple[InstanceObjective, InstanceTargets],
-        ctx: StepContext,
-    ) -> Tensor:
-        objective, targets = task
-        pairing = draw_pairing(len(batch.index), ctx.shared_generator("pairing"), batch.index.device)
-        lam = draw_lam(self.alpha, ctx.numpy_generator("lam"))
+    def _sides(
+        self, batch: TwoViews, seen_q: Encoded | None, seen_k: Encoded, labels: Tensor | None
+    ) -> tuple[Side, Side]:
+        """First and second parents by the cross-view rule (SAMix, table of cross views)."""
+        views = {"q": (batch.view_q, seen_q), "k": (batch.view_k, seen_k)}
+
+        def side(view: str) -> Side:
+            images, seen = views[view]
+            other = view if self.same_view_targets else {"q": "k", "k": "q"}[view]
+            target = views[other][1]
+            assert target is not None  # the momentum encoder sees q under every rule that asks for it
+            maps = None if seen is None else seen.tap
+            return Side(images, maps, InstanceTargets(target.projection, batch.index, labels))
+
+        return side("q"), side("k" if self.other_view_partners else "q")
+
+    def _mixed_loss(self, sides: tuple[Side, Side], labels: Tensor | None, ctx: StepContext) -> Tensor:
+        first, second = sides
+        pairing = draw_pairing(len(first.images), ctx.shared_generator("pairing"), first.images.device)
         mixed = mix(
             self.policy,  # type: ignore[arg-type]  # the caller has checked
-            batch.view_q,
+            first.images,
             pairing,
-            lam,
+            draw_lam(self.alpha, ctx.numpy_generator("lam")),
             generator=ctx.numpy_generator("policy"),
-            features=None if seen_q is None else seen_q.tap,
+            seen=Seen(first.maps, labels),
+            others=(second.images, Seen(second.maps, labels)) if self.other_view_partners else None,
         )
         outputs = self.encoder(mixed.images).projection
-        return mixed_loss(objective, outputs, targets, pairing.of(targets), mixed.lam)
+        targets = (first.targets, pairing.of(second.targets))
+        return mixed_loss(self._objective(), outputs, *targets, mixed.lam, mixed.lam_second)
+
+    def _mixer_losses(
+        self,
+        sides: tuple[Side, Side],
+        plain: Encoded,
+        query_pooled: Tensor,
+        labels: Tensor | None,
+        ctx: StepContext,
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        training: MixerTraining = self.mixer_training  # type: ignore[assignment]  # the caller has checked
+        pairing = draw_pairing(len(plain.tap), ctx.shared_generator("pairing_mixer"), plain.tap.device)
+        host = HostStep(
+            encoder=self.momentum_encoder,
+            sides=sides,
+            pairing=pairing,
+            objective=self._objective(filtered=training.config.filter_negatives),
+            plain=plain,
+            query_pooled=query_pooled,
+            labels=labels,
+            weights=None if self.labels is None else self.labels.class_weights(),
+        )
+        loss, metrics = training.losses(host, ctx)
+        return loss, metrics | ({} if self.labels is None else self.labels.metrics())
 
 
 def check_moco(config: MoCoConfig, images: int) -> None:

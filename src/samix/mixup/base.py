@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,63 +13,79 @@ from torch import Tensor, nn
 from samix.core import distributed
 
 
+Need = Literal["maps", "labels"]
+"""What a policy may ask its host for: a field of `Seen`."""
+
+
 @dataclass(frozen=True)
 class Mixed:
     """What a policy gives.
 
-    images (N, 3, H, W); lam, the share of the first parent in the label; mask (N, 1, H, W) of the first
-    parent where the policy has one.
+    images (N, 3, H, W); lam, the weight of the first parent's label, a number or (N,), one a sample; mask
+    (N, 1, H, W) of the first parent where the policy has one; lam_second, the weight of the second parent's
+    label, 1 - lam where it is None.
     """
 
     images: Tensor
-    lam: float
+    lam: float | Tensor
     mask: Tensor | None = None
+    lam_second: float | Tensor | None = None
+
+
+class Seen(NamedTuple):
+    """What is known of each of N images beside its pixels; None where nobody asked for it.
+
+    maps (N, C, h, w), the tap of the momentum encoder; labels (N,), classes or pseudo labels.
+    """
+
+    maps: Tensor | None = None
+    labels: Tensor | None = None
 
 
 class Guides(NamedTuple):
-    """Feature maps (N, C, h, w) of the first and of the second parents, for policies that look at them."""
+    """What is known of the first and of the second parents, row by row."""
 
-    first: Tensor
-    second: Tensor
+    first: Seen = Seen()
+    second: Seen = Seen()
 
 
 class Policy(nn.Module, ABC):
-    """How two images become one. Never shuffles, never touches labels, never changes its inputs."""
+    """How two images become one. Never shuffles, never mixes labels, never changes its inputs."""
 
-    needs_features = False
-    """Whether the host has to give the maps of its momentum encoder."""
+    needs: frozenset[Need] = frozenset()
+    """Fields of `Seen` that the host has to fill."""
 
-    def maps(self, images: Tensor, features: Tensor | None) -> Tensor | None:  # noqa: ARG002
-        """What the policy wants to see of `images`; `features` are the host's maps of them, if any."""
-        return features if self.needs_features else None
+    def see(self, images: Tensor, seen: Seen) -> Seen:  # noqa: ARG002
+        """What the policy wants to know of `images`: what the host has seen, or what it sees by itself."""
+        return seen
 
     @abstractmethod
     def forward(
-        self,
-        first: Tensor,
-        second: Tensor,
-        lam: float,
-        *,
-        generator: np.random.Generator,
-        guides: Guides | None,
+        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
         """Mix each image of `first` (N, 3, H, W) with its partner in `second`, `lam` the share of `first`."""
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Who is mixed with whom: one permutation of the global batch, used for images, maps and targets alike.
+    """Who is mixed with whom: one permutation, used for images, maps and targets alike.
 
-    index (n,): rows of the global batch that are the partners of this rank's rows.
+    index (n,): rows that are the partners of this rank's rows, counted in the global batch, or with
+    everywhere=False in this rank's own.
     """
 
     index: Tensor
+    everywhere: bool = True
 
     def of(self, x: Any) -> Any:
-        """The partners' rows of a tensor (n, ...) or of a named tuple of such; no gradient across ranks."""
+        """The partners' rows of a tensor (n, ...), of None, or of a named tuple of such; no gradient across
+        ranks.
+        """
+        if x is None:
+            return None
         if isinstance(x, tuple):
             return type(x)(*(self.of(part) for part in x))
-        return distributed.all_gather(x)[self.index]
+        return (distributed.all_gather(x) if self.everywhere else x)[self.index]
 
 
 def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Pairing:
@@ -81,16 +97,29 @@ def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str 
     Raises: ValueError for a global batch of 1.
     """
     total = n * distributed.world_size()
+    return Pairing(distributed.local_rows(_derangement(total, generator)).to(device))
+
+
+def draw_local_pairing(
+    n: int, generator: torch.Generator, device: torch.device | str = "cpu", *, no_repeat: bool
+) -> Pairing:
+    """Pair `n` rows of this rank among themselves, as supervised mixup does.
+
+    no_repeat False: any permutation, an image may meet itself. Raises: ValueError for no_repeat and n = 1.
+    """
+    index = _derangement(n, generator) if no_repeat else torch.randperm(n, generator=generator)
+    return Pairing(index.to(device), everywhere=False)
+
+
+def _derangement(total: int, generator: torch.Generator) -> Tensor:
     if total < 2:
-        raise ValueError("mixing needs at least two images in the global batch")
+        raise ValueError("mixing needs at least two images in the batch")
     own = torch.arange(total)
     for _ in range(10):
         index = torch.randperm(total, generator=generator)
         if not bool((index == own).any()):
-            break
-    else:
-        index = own.roll(int(torch.randint(1, max(2, total - 1), (), generator=generator)))
-    return Pairing(distributed.local_rows(index).to(device))
+            return index
+    return own.roll(int(torch.randint(1, max(2, total - 1), (), generator=generator)))
 
 
 def draw_lam(alpha: float, generator: np.random.Generator) -> float:
@@ -105,12 +134,21 @@ def mix(
     lam: float,
     *,
     generator: np.random.Generator,
-    features: Tensor | None = None,
+    seen: Seen = Seen(),
+    others: tuple[Tensor, Seen] | None = None,
 ) -> Mixed:
-    """Mix `images` (N, 3, H, W) with their partners; `features` (N, C, h, w) are the host's maps of them."""
-    maps = policy.maps(images, features)
-    guides = None if maps is None else Guides(maps, pairing.of(maps))
-    mixed: Mixed = policy(images, pairing.of(images), lam, generator=generator, guides=guides)
+    """Mix `images` (N, 3, H, W) with their partners; `seen` is what the host knows of them.
+
+    others: images, and what is known of them, to take the partners from, another view of the same batch;
+    None: from `images` themselves.
+    """
+    first = policy.see(images, seen)
+    if others is None:
+        second_images, second = images, first
+    else:
+        second_images, second = others[0], policy.see(*others)
+    guides = Guides(first, pairing.of(second))
+    mixed: Mixed = policy(images, pairing.of(second_images), lam, generator=generator, guides=guides)
     return mixed
 
 

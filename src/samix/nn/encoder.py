@@ -12,10 +12,11 @@ from samix.nn.backbones import Backbone
 
 
 class Encoded(NamedTuple):
-    """tap (N, C, h, w); pooled (N, width); projection (N, d), rows of length 1."""
+    """tap (N, C, h, w); pooled (N, width); projected (N, d); projection (N, d), the same with rows of length 1."""
 
     tap: Tensor
     pooled: Tensor
+    projected: Tensor
     projection: Tensor
 
     def rows(self, start: int, stop: int) -> Encoded:
@@ -34,8 +35,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Encoded:
         """Images (N, 3, H, W) -> Encoded."""
         features = self.backbone(x)
-        projection = F.normalize(self.projector(features.pooled).float(), dim=1)
-        return Encoded(features.tap, features.pooled, projection)
+        projected = self.projector(features.pooled)
+        return Encoded(features.tap, features.pooled, projected, F.normalize(projected.float(), dim=1))
 
 
 def projector(width: int, config: ProjectorConfig) -> nn.Sequential:

@@ -6,7 +6,7 @@ import copy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -19,10 +19,20 @@ def momentum_copy(module: Module) -> Module:
 
 
 @torch.no_grad()
-def ema_(target: nn.Module, source: nn.Module, momentum: float) -> None:
-    """target <- momentum * target + (1 - momentum) * source, parameters only, in one fused call.
+def ema_(target: nn.Module, source: nn.Module, momentum: float, *, buffers: bool = False) -> None:
+    """target <- momentum * target + (1 - momentum) * source, in one fused call.
 
-    Buffers stay: the momentum network keeps its own running statistics, as in the reference code.
+    Without `buffers`, parameters only: the momentum network keeps its own running statistics, as in the
+    released code. With them, those of floating point are averaged as well, and counters are copied.
     """
+    slow: list[Tensor] = list(target.parameters())
+    fast: list[Tensor] = list(source.parameters())
+    if buffers:
+        pairs = list(zip(target.buffers(), source.buffers(), strict=True))
+        slow += [own for own, _ in pairs if own.is_floating_point()]
+        fast += [other for _, other in pairs if other.is_floating_point()]
+        for own, other in pairs:
+            if not own.is_floating_point():
+                own.copy_(other)
     # the private name is the fused kernel that timm and lightly call as well
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), 1.0 - momentum)
+    torch._foreach_lerp_(slow, fast, 1.0 - momentum)

@@ -6,7 +6,8 @@ An objective offers `point_loss` and `pair_logit`; everything else is composed f
 from samix.objectives.base import Objective
 from samix.objectives.classes import ClassObjective
 from samix.objectives.instances import InstanceObjective, InstanceTargets
-from samix.objectives.mixed import EtaBalanced, eta_balanced, local_loss, mixed_loss
+from samix.objectives.mixed import EtaBalanced, Share, eta_balanced, local_loss, mixed_loss
+from samix.objectives.sigmoid import sigmoid_negweight
 
 __all__ = [
     "ClassObjective",
@@ -14,7 +15,9 @@ __all__ = [
     "InstanceObjective",
     "InstanceTargets",
     "Objective",
+    "Share",
     "eta_balanced",
     "local_loss",
     "mixed_loss",
+    "sigmoid_negweight",
 ]

@@ -14,13 +14,17 @@ class ClassObjective:
 
     weights (C,): factor of each class in `point_loss` (ODC's re-weighting), the mean over samples being
     taken over N and not over the sum of weights; None: all 1. The pair logit stays unweighted.
+    smoothing e in [0, 1): the target is (1 - e) y + e / C.
     """
 
     weights: Tensor | None = None
+    smoothing: float = 0.0
 
     def point_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """-w[y] log softmax(o)[y]: logits (N, C) and labels (N,) -> (N,)."""
-        return F.cross_entropy(outputs.float(), targets, weight=self.weights, reduction="none")
+        return F.cross_entropy(
+            outputs.float(), targets, self.weights, reduction="none", label_smoothing=self.smoothing
+        )
 
     def pair_logit(self, outputs: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """o[a] - o[b], the logit of the parametric binary cross-entropy (SAMix, pBCE)."""

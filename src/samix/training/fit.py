@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor
@@ -41,6 +41,7 @@ class Batches(Protocol):
 
 
 EpochEnd = Callable[[Learner, StepContext], dict[str, float]]
+NextEpoch = Callable[[Learner, StepContext], None]
 
 
 def fit(
@@ -52,17 +53,19 @@ def fit(
     accelerator: Accelerator,
     name: str = "fit",
     on_epoch_end: EpochEnd | None = None,
+    before_epoch: NextEpoch | None = None,
 ) -> list[dict[str, float]]:
     """Train `learner` in place for `epochs` and return the history, one row a logged step.
 
     The job's checkpoint called `name` is continued where there is one. `on_epoch_end` returns metrics of
-    the epoch, computed without gradients, and must leave the learner's state alone.
+    the epoch, computed without gradients, and must leave the learner's state alone. `before_epoch` may change
+    it between two epochs, as a function of that state and of the context of the epoch's first step.
 
     Raises: TrainingError where a loss or a weight is not finite, before that state is saved anywhere.
     """
     run = _Run(learner, batches, epochs, job, accelerator, name)
     run.resume()
-    run.train(on_epoch_end)
+    run.train(on_epoch_end, before_epoch)
     return run.history
 
 
@@ -108,7 +111,7 @@ class _Run:
         for row in self.history:  # a new sink gets the whole curve
             self.report({k: v for k, v in row.items() if k not in ("step", "epoch")}, int(row["step"]))
 
-    def train(self, on_epoch_end: EpochEnd | None) -> None:
+    def train(self, on_epoch_end: EpochEnd | None, before_epoch: NextEpoch | None) -> None:
         main = self.accelerator.is_main_process
         label = self.job.label if self.name == "fit" else f"{self.job.label} {self.name}"
         with progress_bar(
@@ -119,6 +122,9 @@ class _Run:
                 if self.step % self.batches.steps_per_epoch == 0 and on_epoch_end:
                     self.flush()
                     self.epoch_end(on_epoch_end)
+                if self.step % self.batches.steps_per_epoch == 0 and self.step < self.total and before_epoch:
+                    # before the checkpoint of this step: a resumed run must not do it twice
+                    before_epoch(self.learner, self.context(self.step))
                 if self.step % self.job.training.log_every == 0 or self.step == self.total:
                     self.flush()
                     bar.update(bar.task_ids[0], note=f"loss {self.history[-1]['loss']:.3f}")
@@ -132,8 +138,9 @@ class _Run:
         ctx = self.context(self.step)
         # dropout and the samplers of libraries draw from the global generator
         torch.manual_seed(seed_for(ctx.seed, "global", ctx.step, ctx.rank))
-        for scheduler in self.schedulers:
-            scheduler.step_update(self.step)
+        for scheduler, parameters in zip(self.schedulers, self.sets.values(), strict=True):
+            spe = self.batches.steps_per_epoch
+            scheduler.step_update(self.step // spe * spe if parameters.optimizer.per_epoch else self.step)
         metrics = self.model(self.batches.load(ctx), ctx)
         self.accelerator.backward(metrics["loss"])
         for optimizer, parameters in zip(self.optimizers, self.sets.values(), strict=True):
@@ -168,18 +175,15 @@ class _Run:
         """Move the metrics of the last steps to the host in one transfer, check, average and report them."""
         if not self.pending:
             return
-        keys = list(self.pending[0])
-        table = torch.stack([torch.stack([row[key].float() for key in keys]) for row in self.pending])
-        rows = table.cpu()
-        losses = rows[:, keys.index("loss")]
+        rows = _on_host(self.pending)
+        losses = torch.tensor([row["loss"] for row in rows])
         if not bool(losses.isfinite().all()):
-            bad = self.step - len(rows) + int((~losses.isfinite()).nonzero()[0])
-            values = dict(zip(keys, rows[bad - self.step].tolist(), strict=True))
+            bad = int((~losses.isfinite()).nonzero()[0])
             raise TrainingError(
-                f"{self.job.label}: the loss is not finite at step {bad} ({values}). "
+                f"{self.job.label}: the loss is not finite at step {self.step - len(rows) + bad} ({rows[bad]}). "
                 "Lower the learning rate or use precision 'no'; nothing of it was saved."
             )
-        means = dict(zip(keys, rows.mean(0).tolist(), strict=True))
+        means = _means(rows)
         rates = {
             f"lr/{name}": o.param_groups[0]["lr"] for name, o in zip(self.sets, self.optimizers, strict=True)
         }
@@ -216,22 +220,44 @@ class _Run:
             )
 
 
+def _on_host(rows: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+    """Metrics of some steps as numbers, in one transfer; a step need not have all of them."""
+    values = iter(torch.stack([value.float() for row in rows for value in row.values()]).tolist())
+    return [{key: next(values) for key in row} for row in rows]
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric over the steps that have it, in the order of first appearance."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    found = {key: [row[key] for row in rows if key in row] for key in keys}
+    return {key: sum(values) / len(values) for key, values in found.items()}
+
+
 def _trainable(parameters: ParameterSet) -> list[Tensor]:
     return [p for module in parameters.modules for p in module.parameters() if p.requires_grad]
 
 
 def _optimizer(parameters: ParameterSet) -> Optimizer:
     config = parameters.optimizer
-    # timm groups a module's parameters itself: biases, norms and the module's own no_weight_decay()
     module = torch.nn.ModuleList(parameters.modules)
     return create_optimizer_v2(
-        module,
+        module if config.decay_all else _groups(module, config),
         opt=config.name,
         lr=config.lr,
         weight_decay=config.weight_decay,
         momentum=config.momentum,
-        filter_bias_and_bn=not config.decay_all,
+        filter_bias_and_bn=False,
     )
+
+
+def _groups(module: torch.nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Parameters with and without weight decay: none for biases, norms and what the networks inside except."""
+    parts = [(name, part) for name, part in module.named_modules() if hasattr(part, "no_weight_decay")]
+    excepted = [f"{name}.{own}" for name, part in parts for own in part.no_weight_decay()]
+    groups: list[dict[str, Any]] = param_groups_weight_decay(
+        module, weight_decay=config.weight_decay, no_weight_decay_list=excepted
+    )
+    return groups
 
 
 def _scheduler(optimizer: Optimizer, config: OptimizerConfig, total: int) -> Scheduler:

@@ -44,6 +44,11 @@ class Job:
     sink: MetricSink | None = None
 
     @property
+    def skips_parameters(self) -> bool:
+        """Whether there are steps in which some parameters have no gradient; DDP wants to know."""
+        return False
+
+    @property
     def work_dir(self) -> Path:
         """Folder of this job's checkpoints and result."""
         return self.training.work_dir / self.label.replace(" ", "_")

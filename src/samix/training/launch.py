@@ -88,7 +88,11 @@ def _enter(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:
         cpu=not use_gpu(training),
         mixed_precision=training.precision,
         # the momentum network's statistics are each rank's own; the queue is kept equal by its updates
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(
+                broadcast_buffers=False, find_unused_parameters=getattr(job, "skips_parameters", False)
+            )
+        ],
     )
     worker(job, accelerator)
     if torch.distributed.is_initialized():

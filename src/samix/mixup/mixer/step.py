@@ -4,72 +4,123 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from samix.config.mixing import MixerTrainingConfig
-from samix.core.schedules import mask_loss_weight
+from samix.core.schedules import annealed
 from samix.core.step import StepContext
-from samix.mixup.base import Guides, Pairing, blend, draw_lam, draw_pairing
+from samix.mixup.base import Pairing, blend, draw_lam
 from samix.mixup.mixer.masks import mask_loss
 from samix.mixup.mixer.mixer import Mixer
-from samix.objectives import Objective, eta_balanced
+from samix.objectives import EtaBalanced, Objective, eta_balanced, sigmoid_negweight
+
+AUXILIARY_WEIGHT = 0.5
+"""Of the local term in loss: global_aux_local at the start of training (released SSL code)."""
 
 
-@dataclass(frozen=True)
-class MixerStep:
+class Side(NamedTuple):
+    """One of the two roles of parents, in the order of the batch.
+
+    images (N, 3, H, W); maps (N, C, h, w), what the momentum encoder made of them; targets, anything that a
+    pairing can permute.
+    """
+
+    images: Tensor
+    maps: Tensor | None
+    targets: Any
+
+
+class MixerStep(NamedTuple):
     """Loss of the Mixer with gradient, what the encoder made of its images, and metrics without gradient.
 
-    `pairing` and `lam` are those of this branch; the encoder's branch has its own.
+    encoded is None in a step that has the mask loss alone. `lam` is that of this branch; the encoder's branch
+    has its own.
     """
 
     loss: Tensor
     encoded: Any
-    pairing: Pairing
     lam: float
     metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Frozen networks that stay in the graph: images -> encoded -> outputs, held to `targets`."""
+    """Frozen networks that stay in the graph: images -> encoded -> outputs, held to the objective."""
 
     encode: Callable[[Tensor], Any]
     read: Callable[[Any], Tensor]
     objective: Objective
-    targets: Any
 
 
 def mixer_step(
     mixer: Mixer,
     judge: Judge,
-    images: Tensor,
-    maps: Tensor,
+    sides: tuple[Side, Side],
+    pairing: Pairing,
     config: MixerTrainingConfig,
     ctx: StepContext,
-) -> MixerStep:
-    """Mask, mix, judge: eta-balanced loss plus beta times the mask loss, on the Mixer's own pairs.
+) -> MixerStep | None:
+    """Mask, mix, judge: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
 
-    Args: images (N, 3, H, W) and the momentum encoder's maps of them (N, C, h, w), without gradient.
-    One permutation serves maps, images and targets. The mask is not adjusted here: that is for the encoder's.
+    sides: first and second parents, the latter to be permuted by `pairing`, which serves images, maps and
+    targets alike. The mask is not adjusted here: that is for the encoder's.
+    Returns: None in a step in which the Mixer is not trained.
     """
-    pairing = draw_pairing(len(images), ctx.shared_generator("pairing_mixer"), images.device)
+    trained = is_trained(config, ctx)
+    if not trained and not config.switch_off_keeps_mask_loss:
+        return None
     lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
-    height, width = images.shape[-2:]
-    guides = Guides(maps, pairing.of(maps))
-    mask = mixer(guides.first, guides.second, lam, (height, width)).mask
-    encoded = judge.encode(blend(images, pairing.of(images), mask))
-    partners = pairing.of(judge.targets)
-    terms = eta_balanced(judge.objective, judge.read(encoded), judge.targets, partners, lam, eta=config.eta)
+    first, second = sides[0], pairing.of(sides[1])
+    height, width = first.images.shape[-2:]
+    mask = mixer(first.maps, second.maps, lam, (height, width), ctx.numpy_generator("mixer")).mask
     penalty = mask_loss(mask, lam, config.mask_loss)
-    beta = mask_loss_weight(config.mask_loss.schedule, config.mask_loss.weight, ctx.step, ctx.total_steps)
+    schedule, start = config.mask_loss.schedule, config.mask_loss.weight
+    loss = annealed(schedule, start, ctx.step, ctx.total_steps) * penalty
     pixels = mask.detach().flatten(1)
     metrics = {
-        "mixer_local": terms.local_term.detach(),
-        "mixer_global": terms.global_term.detach(),
         "mask_loss": penalty.detach(),
         "mask_error": (pixels.mean(1) - lam).abs().mean(),
         "mask_variance": pixels.var(1, correction=0).mean(),
     }
-    return MixerStep(terms.loss + beta * penalty, encoded, pairing, lam, metrics)
+    if not trained:
+        return MixerStep(loss, None, lam, metrics)
+    encoded = judge.encode(blend(first.images, second.images, mask))
+    terms = _classification(judge, judge.read(encoded), (first.targets, second.targets), lam, config, ctx)
+    metrics |= {"mixer_local": terms.local_term.detach(), "mixer_global": terms.global_term.detach()}
+    return MixerStep(loss + terms.loss, encoded, lam, metrics)
+
+
+def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
+    """Whether the Mixer learns in this step: interval, then switch_off (SAMix, switching the Mixer off).
+
+    Equal on all ranks; decided on the host.
+    """
+    if ctx.step % config.interval:
+        return False
+    if config.switch_off == 0:
+        return True
+    chance = annealed(config.switch_off_schedule, config.switch_off, ctx.step, ctx.total_steps)
+    return ctx.shared_numpy_generator("switch_off").random() < chance
+
+
+def _classification(
+    judge: Judge,
+    outputs: Tensor,
+    targets: tuple[Any, Any],
+    lam: float,
+    config: MixerTrainingConfig,
+    ctx: StepContext,
+) -> EtaBalanced:
+    """The loss that `config.loss` names, and its local and global terms."""
+    eta = config.eta if config.loss == "eta_balanced" else 1.0
+    local = {"eta_balanced": 1.0, "global_aux_local": _auxiliary_weight(ctx)}.get(config.loss, 0.0)
+    terms = eta_balanced(judge.objective, outputs, targets, lam, eta=eta, local=local)
+    if config.loss == "sigmoid_negweight":
+        return terms._replace(loss=sigmoid_negweight(outputs, *targets, lam, eta=config.eta))
+    return terms
+
+
+def _auxiliary_weight(ctx: StepContext) -> float:
+    return annealed("cosine", AUXILIARY_WEIGHT, ctx.step, ctx.total_steps)

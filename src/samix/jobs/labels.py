@@ -1,0 +1,74 @@
+"""Where the labels come from that a self-supervised host uses."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from samix.clustering.memory import ODCMemory
+from samix.config.clustering import ClusteringConfig
+from samix.config.mixing import SSLMixerTrainingConfig
+from samix.core.errors import ConfigError, DataError
+from samix.core.weights import WeightsFile
+from samix.data import ImageStore, Normalize
+from samix.evaluation.features import extract_features
+from samix.learners.labels import FixedLabels, OnlineLabels
+from samix.nn import Encoder
+
+
+def uses_labels(mixer: SSLMixerTrainingConfig | None, bundle: WeightsFile | None) -> bool:
+    """Whether a Mixer that is trained along, or a frozen one, asks for labels of the images."""
+    if mixer is not None:
+        return (
+            mixer.objective == "cluster" or mixer.filter_negatives or mixer.mask_adjust.mode == "auto_label"
+        )
+    return bundle is not None and bundle.metadata["mask_adjust"]["mode"] == "auto_label"
+
+
+def fixed_labels(
+    store: ImageStore, classes: int, pseudo_labels: pd.DataFrame | None, clustering: ClusteringConfig
+) -> FixedLabels:
+    """The pseudo labels of a stage, or without them the data set's own, of `classes`.
+
+    Raises: ConfigError for images without labels; DataError for pseudo labels of other images.
+    """
+    if pseudo_labels is None:
+        if bool((store.labels < 0).any()):
+            raise ConfigError("mixer_pretraining.cluster.labels: true needs labels, these images have none.")
+        return FixedLabels(store.labels, classes)
+    labels = pseudo_label_tensor(pseudo_labels, len(store)).to(store.labels.device)
+    return FixedLabels(labels, int(labels.max()) + 1, reweight_power=clustering.reweight_power)
+
+
+def online_labels(
+    encoder: Encoder,
+    store: ImageStore,
+    normalize: Normalize,
+    pseudo_labels: pd.DataFrame | None,
+    clustering: ClusteringConfig,
+    batch_size: int,
+) -> OnlineLabels:
+    """Clusters that start from the pseudo labels of a stage, with the keys that `encoder` gives now.
+
+    Raises: DataError for pseudo labels of other images.
+    """
+    keys = extract_keys(encoder, store, normalize, batch_size)
+    memory = ODCMemory(len(store), keys.shape[1], clustering).to(keys.device)
+    memory.load(keys, pseudo_label_tensor(pseudo_labels, len(store)).to(keys.device))
+    return OnlineLabels(memory)
+
+
+def extract_keys(encoder: Encoder, store: ImageStore, normalize: Normalize, batch_size: int) -> Tensor:
+    """Keys (M, d) of all images as they are, in the store's order."""
+    return extract_features(encoder, lambda images: encoder(images).projection, store, normalize, batch_size)
+
+
+def pseudo_label_tensor(table: pd.DataFrame | None, images: int) -> Tensor:
+    """Pseudo labels (M,) of a stage's table. Raises: DataError where they are of other images."""
+    found = 0 if table is None else len(table)
+    if table is None or found != images:
+        raise DataError(
+            f"there are {found} pseudo labels for {images} training images: run the stage pseudo_labels again."
+        )
+    return torch.from_numpy(table["pseudo_label"].to_numpy(dtype="int64", copy=True))

@@ -1,0 +1,156 @@
+"""Jobs that train under labels: the Mixer's pre-training and the supervised training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.networks import BackboneConfig
+from samix.config.supervised import SupervisedConfig
+from samix.core.errors import ConfigError
+from samix.core.step import StepContext
+from samix.core.weights import WeightsFile
+from samix.data import ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate, open_images
+from samix.evaluation.classification import accuracies, summarise
+from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
+from samix.jobs.moco import about_backbone
+from samix.learners.base import Learner
+from samix.learners.supervised import Supervised, SupervisedMixerTraining, head_names
+from samix.mixup import Mixer
+from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.nn import Classifier
+from samix.training import Job, fit
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedJob(Job):
+    """Supervised training with a policy.
+
+    card, manifest: the images; mixer: how a Mixer is trained along (policy samix); bundle: the frozen Mixer
+    (policy samix_p).
+    """
+
+    card: dict[str, Any]
+    manifest: pd.DataFrame
+    backbone: BackboneConfig
+    supervised: SupervisedConfig
+    epochs: int
+    policy: PolicyConfig
+    mixer: MixerTrainingConfig | None = None
+    bundle: WeightsFile | None = None
+
+    @property
+    def skips_parameters(self) -> bool:
+        """Whether there are steps in which the Mixer has no gradient."""
+        return self.mixer is not None and (self.mixer.interval > 1 or self.mixer.switch_off > 0)
+
+
+def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
+    """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
+    learner, history = _train(job, accelerator)
+    network, training = learner.momentum_classifier, learner.mixer_training
+    if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
+        return
+    about = bundle_metadata(
+        job.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
+    )
+    job.finish(bundle_tensors(network.backbone, training.mixer), {**about, "history": history})
+
+
+def train_classifier(job: SupervisedJob, accelerator: Accelerator) -> None:
+    """Train backbone and heads; the result is the network, with all figures in the metadata."""
+    learner, history = _train(job, accelerator)
+    if accelerator.is_main_process:
+        keys = [key for key in history[-1] if key.startswith("val_")]
+        figures = {key: summarise([row[key] for row in history if key in row]) for key in keys}
+        tensors = prefixed(learner.classifier.backbone, BACKBONE) | prefixed(
+            learner.classifier.heads, "heads."
+        )
+        about = about_backbone(job.backbone, history)
+        job.finish(tensors, {**about, "figures": figures, "headline": headline(keys)})
+
+
+def headline(keys: list[str]) -> str:
+    """The accuracy that counts: momentum network before the online one, mixed head before the plain one."""
+    order = [f"val_top1_{head}_{net}" for net in ("k", "q") for head in ("mixed", "plain")]
+    return next(key for key in order if key in keys)
+
+
+def check_supervised(config: SupervisedConfig, images: int) -> None:
+    """Raise ConfigError where batch and number of training images do not go together."""
+    if config.batch_size > images:
+        raise ConfigError(
+            f"supervised.batch_size is {config.batch_size}, but there are {images} training images."
+        )
+
+
+def build_supervised(job: SupervisedJob) -> Supervised:
+    """The learner of a job, with the run's initial weights."""
+    backbone = start_backbone(job.backbone, job.seed)
+    training = None
+    if job.mixer is not None:
+        config = job.mixer
+        mixer = seeded(lambda: Mixer(backbone.tap_channels, config.mixer), job.seed, "mixer")
+        training = SupervisedMixerTraining(mixer, config)
+    statistics = (job.card["mean"], job.card["std"])
+    policy = make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics)
+    names, shared = head_names(job.supervised, policy), job.supervised.heads == "shared"
+    classifier = seeded(
+        lambda: Classifier(backbone, len(job.card["classes"]), names, shared=shared), job.seed, "heads"
+    )
+    return Supervised(
+        classifier, job.supervised, policy=policy, alpha=job.policy.alpha, mixer_training=training
+    )
+
+
+def _train(job: SupervisedJob, accelerator: Accelerator) -> tuple[Supervised, list[dict[str, float]]]:
+    check_supervised(job.supervised, int((job.manifest["split"] == "train").sum()))
+    stores = {split: open_images(job.card, job.manifest, split) for split in ("train", "test")}
+    stores = {split: store.to(accelerator.device) for split, store in stores.items()}
+    learner = build_supervised(job)
+    augment = SupervisedAugment.for_data(job.supervised.augment, job.card)
+    batches = LabelledBatches(stores["train"], augment, job.supervised.batch_size, job.seed)
+    validate = validation(learner, stores["test"], Normalize.for_data(job.card))
+    history = fit(
+        learner, batches, epochs=job.epochs, job=job, accelerator=accelerator, on_epoch_end=validate
+    )
+    return learner, history
+
+
+def validation(
+    learner: Supervised, store: ImageStore, normalize: Normalize
+) -> Callable[[Learner, StepContext], dict[str, float]]:
+    """Accuracies (%) of every head of the online (q) and the momentum network (k): val_top1_mixed_k, ..."""
+    networks = {"q": learner.classifier, "k": learner.momentum_classifier}
+
+    def validate(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
+        scores: dict[str, float] = {}
+        for name, network in networks.items():
+            if network is not None:
+                scores |= _scores(network, name, store, normalize)
+        return scores
+
+    return validate
+
+
+@torch.no_grad()
+def _scores(network: Classifier, name: str, store: ImageStore, normalize: Normalize) -> dict[str, float]:
+    logits: dict[str, list[Tensor]] = {head: [] for head in network.names}
+    for images in iterate(store, normalize, EVALUATION_BATCH):
+        features = network(images)
+        for head in network.names:
+            logits[head].append(network.logits(features, head))
+    found: dict[str, float] = {}
+    for head, parts in logits.items():
+        scores = accuracies(torch.cat(parts), store.labels)
+        found |= {f"val_{key}_{head}_{name}": value for key, value in scores.items()}
+    return found

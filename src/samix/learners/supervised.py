@@ -1,0 +1,169 @@
+"""Supervised training with any policy, and SAMix online when a Mixer is trained along (SAMix, SL step)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from samix.config.mixing import MixerTrainingConfig
+from samix.config.supervised import SupervisedConfig
+from samix.core.random import generator_for
+from samix.core.schedules import momentum_at
+from samix.core.step import StepContext
+from samix.data import Labelled
+from samix.learners.base import Learner, ParameterSet
+from samix.mixup import (
+    CutMix,
+    Mixer,
+    Mixup,
+    Pairing,
+    Policy,
+    SAMix,
+    Seen,
+    draw_lam,
+    draw_local_pairing,
+    mix,
+)
+from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
+from samix.nn import Classifier, ema_, momentum_copy
+from samix.objectives import ClassObjective, mixed_loss
+
+PLAIN, MIXED = "plain", "mixed"
+
+
+class SupervisedMixerTraining(torch.nn.Module):
+    """A Mixer that learns under labels, with its options."""
+
+    def __init__(self, mixer: Mixer, config: MixerTrainingConfig) -> None:
+        super().__init__()
+        self.mixer = mixer
+        self.config = config
+
+
+class Supervised(Learner):
+    """Cross-entropy of plain and of mixed images; a Mixer, if there is one, learns in the same step.
+
+    The momentum network, which gives the Mixer its maps and judges it, exists where the policy asks for maps.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        config: SupervisedConfig,
+        *,
+        policy: Policy | None = None,
+        alpha: float = 1.0,
+        mixer_training: SupervisedMixerTraining | None = None,
+    ) -> None:
+        """classifier, with the heads that `head_names` tells; policy None: no mixed term; alpha of its lam.
+
+        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed.
+        """
+        super().__init__()
+        needs = frozenset() if policy is None else policy.needs
+        if mixer_training is not None and "maps" not in needs:
+            raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
+        self.classifier = classifier
+        self.momentum_classifier = momentum_copy(classifier) if "maps" in needs else None
+        self.config = config
+        self.policy = policy
+        self.alpha = alpha
+        self.mixer_training = mixer_training
+        self.plain_weight = plain_weight(config, policy)
+        self.objective = ClassObjective(smoothing=config.label_smoothing)
+
+    def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
+        """The numbered step of SAMix under labels; images (N, 3, H, W), labels (N,)."""
+        maps = self._maps(batch.images)
+        loss = torch.zeros((), device=batch.images.device)
+        metrics: dict[str, Tensor] = {}
+        if self.plain_weight:
+            plain = self._plain_loss(batch, ctx)
+            loss, metrics["loss_plain"] = loss + self.plain_weight * plain, plain.detach()
+        if self.policy is not None:
+            mixed = self._mixed_loss(self.policy, batch, maps, ctx)
+            loss, metrics["loss_mixed"] = loss + mixed, mixed.detach()
+        if self.mixer_training is not None and maps is not None:
+            step = self._mixer_step(self.mixer_training, batch, maps, ctx)
+            if step is not None:
+                loss, metrics = loss + step.loss, metrics | step.metrics
+        return {"loss": loss, **metrics}
+
+    def after_step(self, ctx: StepContext) -> None:
+        """Keep gamma in range, then let the momentum network follow (after the step, with this step's m)."""
+        if self.mixer_training is not None:
+            self.mixer_training.mixer.clamp_gamma()
+        if self.momentum_classifier is not None:
+            options = self.config.momentum
+            m = momentum_at(options.start, options.end, options.hold, ctx.step, ctx.total_steps)
+            ema_(self.momentum_classifier, self.classifier, m, buffers=options.ema_buffers)
+
+    def parameter_sets(self) -> dict[str, ParameterSet]:
+        """Backbone with heads, and the Mixer under its own optimiser."""
+        own = {"encoder": ParameterSet([self.classifier], self.config.optimizer)}
+        training = self.mixer_training
+        return own | (
+            {} if training is None else {"mixer": ParameterSet([training], training.config.optimizer)}
+        )
+
+    @torch.no_grad()
+    def _maps(self, images: Tensor) -> Tensor | None:
+        """z^l (N, C, h, w); the momentum network's later stages do not run for it."""
+        network = self.momentum_classifier
+        return None if network is None else network.backbone.tap_map(images)
+
+    def _plain_loss(self, batch: Labelled, ctx: StepContext) -> Tensor:
+        """CE of un-mixed images; with `plain_mix`, of Mixup or CutMix as in DeiT's recipe."""
+        if not self.config.plain_mix:
+            logits = self.classifier.logits(self.classifier(batch.images), PLAIN)
+            return self.objective.point_loss(logits, batch.labels).mean()
+        scalars = ctx.numpy_generator("plain_mix")
+        policy, alpha = (Mixup(), 0.8) if scalars.random() < 0.5 else (CutMix(), 1.0)
+        pairing = self._pairing("pairing_plain", batch, ctx)
+        mixed = mix(policy, batch.images, pairing, draw_lam(alpha, scalars), generator=scalars)
+        logits = self.classifier.logits(self.classifier(mixed.images), PLAIN)
+        return mixed_loss(self.objective, logits, batch.labels, pairing.of(batch.labels), mixed.lam)
+
+    def _mixed_loss(self, policy: Policy, batch: Labelled, maps: Tensor | None, ctx: StepContext) -> Tensor:
+        """mixCE of the policy's images; no gradient reaches the Mixer."""
+        pairing = self._pairing("pairing", batch, ctx)
+        mixed = mix(
+            policy,
+            batch.images,
+            pairing,
+            draw_lam(self.alpha, ctx.numpy_generator("lam")),
+            generator=ctx.numpy_generator("policy"),
+            seen=Seen(maps, batch.labels),
+        )
+        logits = self.classifier.logits(self.classifier(mixed.images), MIXED)
+        partners = pairing.of(batch.labels)
+        return mixed_loss(self.objective, logits, batch.labels, partners, mixed.lam, mixed.lam_second)
+
+    def _mixer_step(
+        self, training: SupervisedMixerTraining, batch: Labelled, maps: Tensor, ctx: StepContext
+    ) -> MixerStep | None:
+        """pBCE + eta * mixCE + beta * mask loss through the frozen momentum network and its mixed head."""
+        network = self.momentum_classifier
+        assert network is not None  # it exists where there are maps
+        judge = Judge(network, lambda features: network.logits(features, MIXED), self.objective)
+        side = Side(batch.images, maps, batch.labels)
+        pairing = self._pairing("pairing_mixer", batch, ctx)
+        return mixer_step(training.mixer, judge, (side, side), pairing, training.config, ctx)
+
+    def _pairing(self, purpose: str, batch: Labelled, ctx: StepContext) -> Pairing:
+        generator = generator_for(ctx.seed, purpose, ctx.step, ctx.rank)
+        no_repeat = self.config.no_repeat
+        return draw_local_pairing(len(batch.labels), generator, batch.images.device, no_repeat=no_repeat)
+
+
+def plain_weight(config: SupervisedConfig, policy: Policy | None) -> float:
+    """Weight of the loss of plain images (see SupervisedConfig.plain_weight)."""
+    if policy is None:
+        return 1.0
+    return float(isinstance(policy, SAMix)) if config.plain_weight is None else config.plain_weight
+
+
+def head_names(config: SupervisedConfig, policy: Policy | None) -> list[str]:
+    """Heads that are trained, the most telling one last."""
+    plain = [PLAIN] if plain_weight(config, policy) else []
+    return plain if policy is None else [*plain, MIXED]

@@ -1,0 +1,37 @@
+"""A backbone with classification heads: the network that supervised training trains, and its momentum twin."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from samix.nn.backbones import Backbone, Features
+
+
+class Classifier(nn.Module):
+    """Backbone and linear heads by name, Normal(0, 0.01): "plain" for un-mixed images, "mixed" for mixed ones.
+
+    Two names may share one head.
+    """
+
+    def __init__(self, backbone: Backbone, classes: int, names: list[str], *, shared: bool) -> None:
+        """classes >= 2; names of the heads; shared: all names mean the same head."""
+        super().__init__()
+        self.backbone = backbone
+        self.names = names
+        self.shared = shared
+        self.heads = nn.ModuleDict()
+        for name in names[:1] if shared else names:
+            head = nn.Linear(backbone.width, classes)
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+            self.heads[name] = head
+
+    def forward(self, x: Tensor) -> Features:
+        """Images (N, 3, H, W) -> Features."""
+        features: Features = self.backbone(x)
+        return features
+
+    def logits(self, features: Features, name: str) -> Tensor:
+        """Logits (N, C) of one head."""
+        found: Tensor = self.heads[self.names[0] if self.shared else name](features.pooled)
+        return found
