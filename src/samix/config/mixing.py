@@ -12,7 +12,22 @@ from samix.config.training import OptimizerConfig
 from samix.core.schedules import BetaSchedule
 
 MixerLoss = Literal["eta_balanced", "global", "global_aux_local", "sigmoid_negweight"]
-PolicyName = Literal["none", "mixup", "cutmix", "samix", "samix_p"]
+PolicyName = Literal[
+    "none",
+    "mixup",
+    "cutmix",
+    "fmix",
+    "gridmix",
+    "resizemix",
+    "smoothmix",
+    "saliencymix",
+    "guidedmixup_sr",
+    "stackmix",
+    "inter_intra",
+    "random_choice",
+    "samix",
+    "samix_p",
+]
 
 
 class PolicyConfig(Config):

@@ -1,15 +1,44 @@
 """Mixup policies. `POLICIES` is the public table; every policy mixes `first` with `second` at a given lam."""
 
-from samix.mixup.base import Guides, Mixed, Pairing, Policy, blend, draw_lam, draw_pairing, mix
+from samix.mixup.base import (
+    Guides,
+    Mixed,
+    Pairing,
+    Policy,
+    Seen,
+    blend,
+    draw_lam,
+    draw_local_pairing,
+    draw_pairing,
+    mix,
+)
 from samix.mixup.cutmix import CutMix
+from samix.mixup.fmix import FMix
+from samix.mixup.gridmix import GridMix
+from samix.mixup.guidedmixup_sr import GuidedMixupSR, greedy_cycle
+from samix.mixup.inter_intra import InterIntra
 from samix.mixup.mixer.bundle import SAMixP
 from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
 from samix.mixup.mixup import Mixup
+from samix.mixup.random_choice import RandomChoice
+from samix.mixup.resizemix import ResizeMix
+from samix.mixup.saliencymix import SaliencyMix
+from samix.mixup.smoothmix import SmoothMix
+from samix.mixup.stackmix import StackMix, stack
 
 POLICIES: dict[str, type[Policy]] = {
     "mixup": Mixup,
     "cutmix": CutMix,
+    "fmix": FMix,
+    "gridmix": GridMix,
+    "resizemix": ResizeMix,
+    "smoothmix": SmoothMix,
+    "saliencymix": SaliencyMix,
+    "guidedmixup_sr": GuidedMixupSR,
+    "stackmix": StackMix,
+    "inter_intra": InterIntra,
+    "random_choice": RandomChoice,
     "samix": SAMix,
     "samix_p": SAMixP,
 }
@@ -17,16 +46,29 @@ POLICIES: dict[str, type[Policy]] = {
 __all__ = [
     "POLICIES",
     "CutMix",
+    "FMix",
+    "GridMix",
+    "GuidedMixupSR",
     "Guides",
+    "InterIntra",
     "Mixed",
     "Mixer",
     "Mixup",
     "Pairing",
     "Policy",
+    "RandomChoice",
+    "ResizeMix",
     "SAMix",
     "SAMixP",
+    "SaliencyMix",
+    "Seen",
+    "SmoothMix",
+    "StackMix",
     "blend",
     "draw_lam",
+    "draw_local_pairing",
     "draw_pairing",
+    "greedy_cycle",
     "mix",
+    "stack",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import numpy as np
 from torch import Tensor
 
@@ -11,14 +13,10 @@ from samix.mixup.base import Guides, Mixed, Policy
 class Mixup(Policy):
     """lam * first + (1 - lam) * second."""
 
+    cost: ClassVar[Literal["S"]] = "S"
+
     def forward(
-        self,
-        first: Tensor,
-        second: Tensor,
-        lam: float,
-        *,
-        generator: np.random.Generator,
-        guides: Guides | None,
+        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed without a mask. Draws nothing."""
         return Mixed(second.lerp(first, lam), lam)

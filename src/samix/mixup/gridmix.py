@@ -1,0 +1,75 @@
+"""GridMix: the open-source form with a grid of holes, and that of the paper (Baek et al., 2021)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from samix.core.errors import ConfigError
+from samix.mixup.base import Guides, Mixed, Policy, blend
+from samix.mixup.boxes import mask_outside_product
+
+
+class GridMix(Policy):
+    """Regular pieces of `second` in `first`; lam becomes the true share of `first`.
+
+    form "holes": a grid of square holes, sized by lam, inside a random crop; `second` shows through them.
+    form "cells", the paper's without its loss on patches: each of `cells` x `cells` cells of the image is
+    from `first` with probability lam.
+    """
+
+    cost: ClassVar[Literal["S"]] = "S"
+
+    def __init__(self, form: Literal["holes", "cells"] = "holes", cells: int = 4) -> None:
+        """Raises: ConfigError for less than one cell a side."""
+        super().__init__()
+        if cells < 1:
+            raise ConfigError(f"GridMix: cells {cells} must be at least 1")
+        self.form = form
+        self.cells = cells
+
+    def forward(
+        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
+    ) -> Mixed:
+        """Images (N, 3, H, W) and lam in [0, 1] -> Mixed with its mask, one a batch."""
+        if self.form == "cells":
+            mask, share = self._cells(first, lam, generator)
+        else:
+            mask, share = _holes(first, lam, generator)
+        return Mixed(blend(first, second, mask), share, mask)
+
+    def _cells(self, images: Tensor, lam: float, generator: np.random.Generator) -> tuple[Tensor, float]:
+        kept = generator.random((self.cells, self.cells)) < lam
+        rows, columns = (np.arange(size) * self.cells // size for size in images.shape[-2:])
+        mask = kept[rows][:, columns]
+        on_device = torch.from_numpy(mask.astype(np.float32)).to(images.device, non_blocking=True)
+        return on_device.expand(len(images), 1, -1, -1), float(mask.mean())
+
+
+def _holes(images: Tensor, lam: float, generator: np.random.Generator) -> tuple[Tensor, float]:
+    """A crop of U(0.5, 1) of the area is divided into 2 to 6 square patches across and as many rows of them
+    as fit, the last one cut; each has a hole in its upper left corner, at least 1 pixel and 1 less than it.
+
+    The crop is clamped to the image, and a crop too narrow for patches of 2 pixels gets fewer of them.
+    """
+    height, width = images.shape[-2:]
+    area, aspect = generator.uniform(0.5, 1) * height * width, generator.uniform(0.5, 2)
+    across = int(generator.integers(2, 7))
+    crop_width = int(math.sqrt(area / aspect))
+    crop_height = min(int(crop_width * aspect), height)
+    crop_width = min(crop_width, width)
+    patch = max(1, math.ceil(crop_width / max(1, min(across, crop_width // 2))))
+    hole = min(max(int(patch * math.sqrt(1 - lam)), 1), patch - 1)
+    columns = _stripes(width, crop_width, patch, hole, generator)
+    rows = _stripes(height, crop_height, patch, hole, generator)
+    return mask_outside_product(rows, columns, images), 1 - float(rows.mean() * columns.mean())
+
+
+def _stripes(size: int, crop: int, patch: int, hole: int, generator: np.random.Generator) -> np.ndarray:
+    """(size,) bools: the first `hole` of every `patch` places of a crop that lies anywhere."""
+    place = np.arange(size) - int((size - crop) * generator.random())
+    return (place >= 0) & (place < crop) & (place % patch < hole)

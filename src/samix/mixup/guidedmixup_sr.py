@@ -1,0 +1,93 @@
+"""GuidedMixup (Kang and Kim, 2023) with the spectral residual (Hou and Zhang, 2007) as its saliency."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from samix.mixup.base import Guides, Mixed, Policy, Seen, blend
+
+_LONGEST = 64
+"""Pixels of the longer side that the spectral residual is computed at."""
+
+
+class GuidedMixupSR(Policy):
+    """Every pixel is mixed by the saliency of the two images there; lam is the mean of each mask.
+
+    The given lam is not used. The method pairs images whose salient places are far apart: a host does so by
+    Pairing(greedy_cycle(maps), everywhere=False), maps those of `see`; any other pairing works, too.
+    """
+
+    cost: ClassVar[Literal["L"]] = "L"
+
+    @torch.no_grad()
+    def see(self, images: Tensor, seen: Seen) -> Seen:
+        """Saliency maps (N, 1, H, W) of images (N, 3, H, W), blurred, each with sum 1."""
+        maps = _blur(spectral_residual(images)) + 1e-12
+        return seen._replace(maps=maps / maps.sum((2, 3), keepdim=True))
+
+    def forward(
+        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
+    ) -> Mixed:
+        """Images (N, 3, H, W), maps of both parents -> Mixed with lam (N,) and its mask. Draws nothing.
+
+        Raises: ValueError where the maps are missing.
+        """
+        if guides.first.maps is None or guides.second.maps is None:
+            raise ValueError("GuidedMixup needs the saliency maps of both parents, as `see` gives them")
+        mask = guides.first.maps / (guides.first.maps + guides.second.maps)
+        return Mixed(blend(first, second, mask), mask.mean((1, 2, 3)), mask)
+
+
+@torch.no_grad()
+def spectral_residual(images: Tensor) -> Tensor:
+    """How unlike its neighbourhood the spectrum of the grey image is, back in space (Hou and Zhang).
+
+    The residual is the log amplitude less its mean over 3 x 3 frequencies (the spectrum is periodic); it does
+    not change with the brightness or contrast of the image. Longer sides are averaged down to 64 pixels.
+    Args: images (N, 3, H, W).   Returns: (N, 1, H, W), not negative, float32.
+    """
+    height, width = images.shape[-2:]
+    grey = images.float().mean(1, keepdim=True)
+    shrink = min(1.0, _LONGEST / max(height, width))
+    small = F.adaptive_avg_pool2d(grey, (max(1, round(height * shrink)), max(1, round(width * shrink))))
+    spectrum = torch.fft.fft2(small)
+    log_amplitude = spectrum.abs().clamp(min=1e-8).log()
+    rows = sum(log_amplitude.roll(step, 2) for step in (-1, 0, 1))
+    mean = sum(rows.roll(step, 3) for step in (-1, 0, 1)) / 9
+    residual = torch.polar((log_amplitude - mean).exp(), spectrum.angle())
+    saliency = torch.fft.ifft2(residual).abs() ** 2
+    return F.interpolate(saliency, (height, width), mode="bilinear", align_corners=False)
+
+
+def _blur(maps: Tensor) -> Tensor:
+    """Gaussian of 7 x 7 pixels and sigma 3; the border is repeated outwards."""
+    weights = torch.exp(-((torch.arange(7, device=maps.device, dtype=maps.dtype) - 3) ** 2) / (2 * 3**2))
+    weights = weights / weights.sum()
+    padded = F.pad(maps, (3, 3, 3, 3), mode="replicate")
+    return F.conv2d(F.conv2d(padded, weights.view(1, 1, 1, 7)), weights.view(1, 1, 7, 1))
+
+
+@torch.no_grad()
+def greedy_cycle(maps: Tensor) -> Tensor:
+    """Partners by saliency: one cycle through the batch from each image to the farthest that is still free.
+
+    It starts with the most distant pair (L2, the first of equals) and ends where it began.
+    Args: maps (N, ...), N at least 2.   Returns: (N,), the partner of each; nobody is its own.
+    """
+    n = len(maps)
+    distance = torch.cdist(maps.flatten(1), maps.flatten(1)).fill_diagonal_(-torch.inf)
+    start = distance.flatten().argmax().view(1)
+    origin, current = start // n, start % n
+    index = torch.empty(n, dtype=torch.long, device=maps.device).scatter_(0, origin, current)
+    taken = torch.zeros(n, dtype=torch.bool, device=maps.device).scatter_(0, origin, True)
+    for _ in range(n - 2):
+        taken.scatter_(0, current, True)
+        farthest = distance.index_select(0, current)[0].masked_fill(taken, -torch.inf).argmax().view(1)
+        index.scatter_(0, current, farthest)
+        current = farthest
+    return index.scatter_(0, current, origin)

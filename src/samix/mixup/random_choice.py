@@ -1,0 +1,86 @@
+"""One of several policies a batch, as in the recipes RSB and DeiT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal, cast
+
+import numpy as np
+from torch import Tensor, nn
+
+from samix.core.errors import ConfigError
+from samix.mixup.base import Guides, Mixed, Need, Policy, draw_lam
+
+
+class RandomChoice(Policy):
+    """Each batch is mixed by one policy, drawn by its probability and with a lam of its own.
+
+    The defaults are DeiT's: Mixup with alpha 0.8 or CutMix with alpha 1, one as often as the other. RSB's:
+    RandomChoice(("mixup", "cutmix"), (0.1, 1.0)).
+    """
+
+    cost: ClassVar[Literal["S"]] = "S"
+
+    def __init__(
+        self,
+        policies: Sequence[str | Policy] = ("mixup", "cutmix"),
+        alphas: Sequence[float | None] = (0.8, 1.0),
+        probabilities: Sequence[float] | None = None,
+    ) -> None:
+        """Policies by name or built; lists of one length.
+
+        alphas: of the Beta distribution from which the policy's lam is drawn instead of the given one, which
+        all of them would have to share; None: the given lam. probabilities: None means equal ones.
+        Raises: ConfigError for lists that do not belong together or a policy that is not in the table.
+        """
+        super().__init__()
+        if probabilities is None:
+            probabilities = [1 / max(1, len(policies))] * len(policies)
+        _check(policies, alphas, probabilities)
+        self.policies = nn.ModuleList(_built(policy) for policy in policies)
+        self.alphas = list(alphas)
+        self.probabilities = np.array(probabilities) / sum(probabilities)
+        self.needs = frozenset[Need]().union(*(policy.needs for policy in self._members()))
+
+    def forward(
+        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
+    ) -> Mixed:
+        """Images (N, 3, H, W), lam in [0, 1], what the policies need of both parents -> Mixed of one policy.
+
+        Only the policy that was drawn looks at the images, at both parents of its own.
+        """
+        chosen = int(generator.choice(len(self.policies), p=self.probabilities))
+        policy, alpha = self._members()[chosen], self.alphas[chosen]
+        if alpha is not None:
+            lam = draw_lam(alpha, generator)
+        guides = Guides(policy.see(first, guides.first), policy.see(second, guides.second))
+        mixed: Mixed = policy(first, second, lam, generator=generator, guides=guides)
+        return mixed
+
+    def _members(self) -> list[Policy]:
+        return cast(list[Policy], list(self.policies))
+
+
+def _check(
+    policies: Sequence[str | Policy], alphas: Sequence[float | None], probabilities: Sequence[float]
+) -> None:
+    if not policies or not len(policies) == len(alphas) == len(probabilities):
+        raise ConfigError(
+            f"RandomChoice: {len(policies)} policies, {len(alphas)} alphas and {len(probabilities)} "
+            "probabilities must be as many, and at least one"
+        )
+    if any(alpha is not None and not alpha > 0 for alpha in alphas):
+        raise ConfigError(f"RandomChoice: alphas {list(alphas)} must be positive")
+    if min(probabilities) < 0 or not math.isclose(sum(probabilities), 1, abs_tol=1e-6):
+        raise ConfigError(f"RandomChoice: probabilities {list(probabilities)} must be >= 0 and sum up to 1")
+
+
+def _built(policy: str | Policy) -> Policy:
+    from samix.mixup import POLICIES  # the table holds this class, too
+
+    if isinstance(policy, Policy):
+        return policy
+    if policy not in POLICIES:
+        raise ConfigError(f"RandomChoice: no policy {policy!r}; there are {', '.join(sorted(POLICIES))}")
+    return POLICIES[policy]()
