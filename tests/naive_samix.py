@@ -41,25 +41,23 @@ def _cubic(d, a=-0.75):
 def mixer(weights, config, first, second, lam, size, train=True):
     """Mask of the first parent (N, 1, H, W), attention (N, hw, hw) and content (N, hw), sample by sample.
 
-    weights: the Mixer's tensors by name; maps (N, C, h, w).
+    weights: the Mixer's tensors by name; maps (N, C, h, w); config: without lists.
     """
     n, channels, h, w = first.shape
-    scale = rescale(lam, config.rescale_k)
-    gamma = weights["gamma"]
-    a = first * (1 + gamma * scale)
-    b = second * (1 + gamma * (1 - scale))
+    a, b = encode(weights, config, first, second, lam)
     content = _content(weights, config, b, train).reshape(n, h * w)
+    if config.attention == "concat":
+        pair = torch.cat([a, b], 1)
+        queries, keys = (_project(weights, name, config, pair, train) for name in ("query", "key"))
+    else:
+        queries, keys = (_project(weights, "query", config, x, train) for x in (a, b))
     up_h = resampling(h, size[0], config.upsample)
     up_w = resampling(w, size[1], config.upsample)
-    w_q, w_k = (weights[f"{name}.weight"][:, :, 0, 0] for name in ("query", "key"))
     masks, attentions = [], []
     for s in range(n):
-        positions = [torch.cat([a[s, :, y, x], b[s, :, y, x]]) for y in range(h) for x in range(w)]
-        queries = [w_q @ p + weights["query.bias"] for p in positions]
-        keys = [w_k @ p + weights["key.bias"] for p in positions]
         rows = []
-        for query in queries:
-            exps = torch.stack([torch.exp((query * key).sum() / math.sqrt(channels // 2)) for key in keys])
+        for query in queries[s]:
+            exps = torch.stack([torch.exp((query * key).sum() / math.sqrt(channels // 2)) for key in keys[s]])
             rows.append(exps / exps.sum())
         attentions.append(torch.stack(rows))
         mixed = torch.stack([(row * content[s]).sum() for row in rows]).reshape(h, w)
@@ -71,21 +69,72 @@ def mixer(weights, config, first, second, lam, size, train=True):
     return torch.stack(masks)[:, None], torch.stack(attentions), content
 
 
-def _content(weights, config, x, train):
-    """Convolution, BatchNorm, activation, convolution on one pixel at a time; (N, h, w)."""
-    w_in, w_out = weights["content.0.weight"][:, :, 0, 0], weights["content.3.weight"][0, :, 0, 0]
-    pixels = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-    hidden = torch.stack([w_in @ pixel for pixel in pixels])
-    if train:
-        mean = hidden.sum(0) / len(hidden)
-        variance = ((hidden - mean) ** 2).sum(0) / len(hidden)
+def encode(weights, config, first, second, lam):
+    """Both maps with their share of the mix in them."""
+    if config.encoding == "none":
+        return first, second
+    if config.encoding == "adaptive":
+        scale, gamma = rescale(lam, config.rescale_k), weights["gamma"]
+        return first * (1 + gamma * scale), second * (1 + gamma * (1 - scale))
+    n, channels, h, w = first.shape
+    out = []
+    for maps, share in ((first, lam), (second, 1 - lam)):
+        longer = maps.new_zeros(n, channels + 1, h, w)
+        longer[:, :channels] = maps
+        longer[:, channels] = share
+        out.append(longer)
+    return out
+
+
+def _pixels(x):
+    """(N, C, h, w) -> (N * h * w, C), one sample after the other."""
+    return torch.stack(
+        [x[s, :, i, j] for s in range(len(x)) for i in range(x.shape[2]) for j in range(x.shape[3])]
+    )
+
+
+def _project(weights, name, config, x, train):
+    """Queries or keys (N, hw, d)."""
+    if config.qk_norm:
+        out = torch.stack([weights[f"{name}.0.weight"][:, :, 0, 0] @ pixel for pixel in _pixels(x)])
+        out = _batch_norm(weights, f"{name}.1", out, train)
     else:
-        mean, variance = weights["content.1.running_mean"], weights["content.1.running_var"]
-    hidden = (hidden - mean) / torch.sqrt(variance + 1e-5)
-    hidden = hidden * weights["content.1.weight"] + weights["content.1.bias"]
+        w, bias = weights[f"{name}.weight"][:, :, 0, 0], weights[f"{name}.bias"]
+        out = torch.stack([w @ pixel + bias for pixel in _pixels(x)])
+    return out.reshape(len(x), x.shape[2] * x.shape[3], -1)
+
+
+def _batch_norm(weights, name, rows, train):
+    if train:
+        mu = rows.sum(0) / len(rows)
+        variance = ((rows - mu) ** 2).sum(0) / len(rows)
+    else:
+        mu, variance = weights[f"{name}.running_mean"], weights[f"{name}.running_var"]
+    return (rows - mu) / torch.sqrt(variance + 1e-5) * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def _layer_norm(weights, name, rows):
+    out = []
+    for row in rows:
+        mu = row.sum() / len(row)
+        variance = ((row - mu) ** 2).sum() / len(row)
+        out.append((row - mu) / torch.sqrt(variance + 1e-6))
+    return torch.stack(out) * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def _content(weights, config, x, train):
+    """Convolution, norm, activation, convolution on one pixel at a time, or one convolution; (N * h * w,)."""
+    w_in, pixels = weights["content.0.weight"][:, :, 0, 0], _pixels(x)
+    if config.content == "linear":
+        return torch.stack([(w_in[0] * pixel).sum() + weights["content.0.bias"][0] for pixel in pixels])
+    w_out = weights["content.3.weight"][0, :, 0, 0]
+    hidden = torch.stack([w_in @ pixel for pixel in pixels])
+    if config.norm == "batch":
+        hidden = _batch_norm(weights, "content.1", hidden, train)
+    else:
+        hidden = _layer_norm(weights, "content.1", hidden)
     below = torch.exp(hidden.clamp(max=0)) - 1 if config.activation == "elu" else torch.zeros_like(hidden)
-    out = torch.stack([(w_out * pixel).sum() for pixel in torch.where(hidden > 0, hidden, below)])
-    return out.reshape(x.shape[0], *x.shape[2:])
+    return torch.stack([(w_out * pixel).sum() for pixel in torch.where(hidden > 0, hidden, below)])
 
 
 def mean(values):
@@ -113,15 +162,22 @@ def binary(score_first, score_second, lam):
 
 
 def mask_loss(mask, lam, config):
-    """Distance of the mean beyond the margin, minus the weighted variance; mean over what is counted."""
+    """What config.mode names; mean over what is counted."""
     groups = [m.flatten() for m in mask] if config.statistic == "sample" else [mask.flatten()]
     terms = []
     for pixels in groups:
         mu = pixels.sum() / pixels.numel()
         variance = ((pixels - mu) ** 2).sum() / pixels.numel()
-        terms.append(
-            torch.clamp(torch.abs(lam - mu) - config.margin, min=0) - config.variance_weight * variance
-        )
+        if config.mode == "sparsity":
+            away = sum(torch.abs(s * (s - 1)) for s in pixels) / pixels.numel() - config.margin
+        elif config.mode == "l2_variance":
+            away = (lam - mu) ** 2 - config.margin**2
+        else:
+            away = torch.abs(lam - mu) - config.margin
+        term = torch.clamp(away, min=0)
+        if config.mode.endswith("variance"):
+            term = term - config.variance_weight * variance
+        terms.append(term)
     return mean(terms)
 
 
@@ -133,6 +189,28 @@ def adjust(mask, lam, margin):
     if mu < lam - margin:
         return 1 - (1 - mask) * (1 - lam) / (1 - mu)
     return mask
+
+
+def smooth(mask, sigma, reach):
+    """Gaussian blur of one mask (1, H, W) within `reach` (rows, columns), edges mirrored: the double sum."""
+    h, w = mask.shape[1:]
+    out = torch.zeros_like(mask)
+    for y in range(h):
+        for x in range(w):
+            total = 0.0
+            for dy in range(-reach[0], reach[0] + 1):
+                for dx in range(-reach[1], reach[1] + 1):
+                    weight = math.exp(-(dy * dy + dx * dx) / (2 * sigma * sigma))
+                    total += weight
+                    out[0, y, x] += weight * mask[0, _mirror(y + dy, h), _mirror(x + dx, w)]
+            out[0, y, x] /= total
+    return out
+
+
+def _mirror(i, size):
+    """Index across an edge, whose own pixel is not repeated."""
+    i = abs(i)
+    return i if i < size else 2 * (size - 1) - i
 
 
 def blend(images, index, masks):

@@ -9,7 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from samix.mixup import POLICIES, Guides, Mixed, Mixup, Pairing, Policy, blend, draw_lam, draw_pairing, mix
+from samix.mixup import (
+    POLICIES,
+    Guides,
+    Mixed,
+    Mixup,
+    Pairing,
+    Policy,
+    Seen,
+    blend,
+    draw_lam,
+    draw_local_pairing,
+    draw_pairing,
+    mix,
+)
 from samix.objectives import InstanceTargets
 
 
@@ -71,6 +84,39 @@ def test_partners_of_tensors_and_named_tuples():
     assert partners.index.tolist() == [9, 7, 8]
 
 
+def test_partners_of_nothing_and_of_nested_tuples():
+    pairing = Pairing(torch.tensor([1, 0]))
+    assert pairing.of(None) is None
+    nested = pairing.of(Guides(Seen(None, torch.tensor([3, 4])), Seen(torch.tensor([5, 6]))))
+    assert nested.first.maps is None and nested.first.labels.tolist() == [4, 3]
+    assert nested.second.maps.tolist() == [6, 5] and nested.second.labels is None
+
+
+@pytest.mark.parametrize("no_repeat", [True, False])
+def test_local_pairs(no_repeat):
+    """Supervised mixup permutes freely: 9 of the 24 permutations of four have no fixed point."""
+    orders = [draw_local_pairing(4, generator_of(seed), no_repeat=no_repeat) for seed in range(600)]
+    assert not any(pairing.everywhere for pairing in orders)
+    assert all(sorted(pairing.index.tolist()) == [0, 1, 2, 3] for pairing in orders)
+    draws = Counter(tuple(pairing.index.tolist()) for pairing in orders)
+    assert len(draws) == (9 if no_repeat else 24)
+    assert stats.chisquare(list(draws.values())).pvalue > 1e-4
+
+
+def test_one_image_may_meet_itself_where_repeats_are_allowed():
+    assert draw_local_pairing(1, generator_of(0), no_repeat=False).index.tolist() == [0]
+    with pytest.raises(ValueError, match="two images"):
+        draw_local_pairing(1, generator_of(0), no_repeat=True)
+
+
+def test_local_pairs_stay_on_their_rank(monkeypatch):
+    """Rank 1 of 2: the global pairing gathers, the local one does not."""
+    monkeypatch.setattr("samix.core.distributed.all_gather", lambda x: torch.cat([x - 10, x]))
+    x, index = torch.tensor([10, 11, 12]), torch.tensor([1, 2, 0])
+    assert Pairing(index, everywhere=False).of(x).tolist() == [11, 12, 10]
+    assert Pairing(index).of(x).tolist() == [1, 2, 0]
+
+
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
 def test_lam_follows_its_beta_distribution(alpha):
     generator = np.random.default_rng(0)
@@ -96,28 +142,64 @@ def test_blend_keeps_the_images_type():
 class Spy(Policy):
     """Remembers what it was given."""
 
-    def __init__(self, needs_features):
-        super().__init__()
-        self.needs_features = needs_features
-
     def forward(self, first, second, lam, *, generator, guides):
         self.given = first, second, lam, generator, guides
         return Mixed(first, lam)
 
 
-@pytest.mark.parametrize("needs_features", [True, False])
-def test_mix_hands_over_partners_and_maps(needs_features):
-    images, features = torch.rand(3, 3, 2, 2), torch.rand(3, 5, 1, 1)
-    spy, generator, pairing = Spy(needs_features), np.random.default_rng(0), Pairing(torch.tensor([1, 2, 0]))
-    mix(spy, images, pairing, 0.3, generator=generator, features=features)
+class Seer(Spy):
+    """Makes maps of its own: each image twice as bright."""
+
+    def see(self, images, seen):
+        return seen._replace(maps=2 * images)
+
+
+SEEN = [
+    Seen(),
+    Seen(torch.rand(3, 5, 1, 1)),
+    Seen(None, torch.arange(3)),
+    Seen(torch.rand(3, 5, 1, 1), torch.arange(3)),
+]
+
+
+def rows(seen, index):
+    return [None if part is None else part[index].tolist() for part in seen]
+
+
+@pytest.mark.parametrize("seen", SEEN, ids=["nothing", "maps", "labels", "both"])
+def test_mix_hands_over_partners_and_what_is_seen(seen):
+    images, index = torch.rand(3, 3, 2, 2), torch.tensor([1, 2, 0])
+    spy, generator = Spy(), np.random.default_rng(0)
+    mix(spy, images, Pairing(index), 0.3, generator=generator, seen=seen)
     first, second, lam, given, guides = spy.given
-    assert torch.equal(first, images) and torch.equal(second, images[[1, 2, 0]])
+    assert torch.equal(first, images) and torch.equal(second, images[index])
     assert lam == 0.3 and given is generator
-    if needs_features:
-        assert isinstance(guides, Guides)
-        assert torch.equal(guides.first, features) and torch.equal(guides.second, features[[1, 2, 0]])
-    else:
-        assert guides is None
+    assert isinstance(guides, Guides) and isinstance(guides.second, Seen)
+    assert rows(guides.first, slice(None)) == rows(seen, slice(None))
+    assert rows(guides.second, slice(None)) == rows(seen, index)
+
+
+def test_partners_may_come_from_another_view():
+    (images, others), index = torch.rand(2, 3, 3, 2, 2), torch.tensor([1, 2, 0])
+    seen, other_seen, spy = SEEN[3], Seen(torch.rand(3, 5, 1, 1), torch.arange(3, 6)), Spy()
+    generator = np.random.default_rng(0)
+    mix(spy, images, Pairing(index), 0.3, generator=generator, seen=seen, others=(others, other_seen))
+    first, second, _, _, guides = spy.given
+    assert torch.equal(first, images) and torch.equal(second, others[index])
+    assert rows(guides.first, slice(None)) == rows(seen, slice(None))
+    assert rows(guides.second, slice(None)) == rows(other_seen, index)
+
+
+def test_a_policy_may_see_by_itself():
+    (images, others), index, seer = torch.rand(2, 3, 3, 2, 2), torch.tensor([1, 2, 0]), Seer()
+    generator = np.random.default_rng(0)
+    mix(seer, images, Pairing(index), 0.3, generator=generator, seen=SEEN[3])
+    guides = seer.given[-1]
+    assert torch.equal(guides.first.maps, 2 * images) and torch.equal(guides.second.maps, 2 * images[index])
+    assert guides.second.labels.tolist() == [1, 2, 0]
+    mix(seer, images, Pairing(index), 0.3, generator=generator, others=(others, Seen()))
+    guides = seer.given[-1]
+    assert torch.equal(guides.first.maps, 2 * images) and torch.equal(guides.second.maps, 2 * others[index])
 
 
 def test_mix_of_mixup():
@@ -127,5 +209,5 @@ def test_mix_of_mixup():
 
 
 def test_table_of_policies():
-    assert set(POLICIES) == {"mixup", "cutmix", "samix", "samix_p"}
+    assert {"mixup", "cutmix", "samix", "samix_p"} <= set(POLICIES)
     assert all(issubclass(policy, Policy) for policy in POLICIES.values())

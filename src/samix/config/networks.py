@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from samix.config.base import Config
+
+
+UpsampleMode = Literal["bilinear", "nearest", "bicubic"]
+
+
+def _k_of_rescaling(k: float) -> float:
+    if k != -1 and not 0 <= k <= 10:
+        raise ValueError(f"k of the lam rescaling is -1 (identity) or in [0, 10], not {k}")
+    return k
+
+
+RescaleK = Annotated[float, AfterValidator(_k_of_rescaling)]
 
 
 class BackboneConfig(Config):
@@ -31,15 +43,38 @@ class ProjectorConfig(Config):
 
 
 class MixerConfig(Config):
-    """The Mixer's own options (SAMix, section 'Mixer'); defaults are the paper's."""
+    """The Mixer's own options (SAMix, section 'Mixer'); defaults are the paper's.
 
-    gamma: Literal["learnable", "fixed"] = Field(
-        "learnable", description="weight of lam in the features: learnt in [0, 1] from 1, or fixed at 1"
+    AutoMix's MixBlock is {attention: separate, content: linear, upsample: nearest, encoding: concat}, with
+    encoding: none on CIFAR and Tiny-ImageNet; its mask loss is the mode l1 of MaskLossConfig.
+    """
+
+    encoding: Literal["adaptive", "concat", "none"] = Field(
+        "adaptive",
+        description="how the maps learn lam: adaptive: scaled by 1 + gamma * lam; concat: one more channel "
+        "that is lam everywhere; none: not at all",
     )
-    rescale_k: float = Field(-1.0, ge=-1, le=10, description="k of the lam rescaling; -1: identity")
-    activation: Literal["elu", "relu"] = Field("elu", description="of the content module")
+    gamma: Literal["learnable", "fixed"] = Field(
+        "learnable", description="adaptive: weight of lam in the maps, learnt in [0, 1] from 1, or fixed at 1"
+    )
+    rescale_k: RescaleK | Annotated[tuple[RescaleK, ...], Field(min_length=1)] = Field(
+        -1.0, description="adaptive: k of the lam rescaling; -1: identity; a list: one is drawn per call"
+    )
+    attention: Literal["concat", "separate"] = Field(
+        "concat",
+        description="concat: query and key from both maps, by a convolution each; separate: query from the "
+        "first map, key from the second, by one convolution for both",
+    )
+    qk_norm: bool = Field(False, description="BatchNorm on queries and keys; helps float16")
+    content: Literal["nonlinear", "linear"] = Field(
+        "nonlinear", description="nonlinear: two convolutions with norm and activation; linear: one"
+    )
+    norm: Literal["batch", "layer"] = Field("batch", description="of the nonlinear content module")
+    activation: Literal["elu", "relu"] = Field("elu", description="of the nonlinear content module")
     dropout: float = Field(0.0, ge=0, lt=1, description="on the content map, in training")
-    upsample: Literal["bilinear", "nearest", "bicubic"] = "bilinear"
+    upsample: UpsampleMode | Annotated[tuple[UpsampleMode, ...], Field(min_length=1)] = Field(
+        "bilinear", description="from the maps' size to the mask's; a list: one is drawn per call"
+    )
     init_std: float = Field(
         0.01,
         gt=0,

@@ -12,7 +12,7 @@ from samix.core.step import StepContext
 from samix.core.weights import save_weights
 from samix.data import TwoViews
 from samix.learners.moco import MoCo
-from samix.mixup import Guides, Mixer, Pairing, SAMix, SAMixP, mix
+from samix.mixup import Guides, Mixer, Pairing, SAMix, SAMixP, Seen, mix
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
 from samix.nn import Encoder, build_backbone
 
@@ -43,8 +43,9 @@ def path(tmp_path):
     return save_weights(tmp_path / "bundle.safetensors", bundle_tensors(backbone, mixer), about).path
 
 
-def mixed_by(policy, images, lam=0.3, features=None):
-    return mix(policy, images, Pairing(INDEX), lam, generator=np.random.default_rng(0), features=features)
+def mixed_by(policy, images, lam=0.3, **seen):
+    generator = np.random.default_rng(0)
+    return mix(policy, images, Pairing(INDEX), lam, generator=generator, seen=Seen(**seen))
 
 
 def test_round_trip(path):
@@ -53,7 +54,7 @@ def test_round_trip(path):
     images = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
         maps = backbone.tap_map(images)
-    want = mixed_by(SAMix(mixer, ADJUST), images, features=maps)
+    want = mixed_by(SAMix(mixer, ADJUST), images, maps=maps)
     policy = SAMixP.from_file(path)
     out = mixed_by(policy, images)
     assert torch.equal(out.images, want.images) and torch.equal(out.mask, want.mask)
@@ -63,9 +64,24 @@ def test_round_trip(path):
 
 def test_maps_of_the_host_are_not_wanted(path):
     policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
-    assert not policy.needs_features
+    assert policy.needs == frozenset()
     foreign = torch.randn(4, 99, 2, 2)
-    assert torch.equal(mixed_by(policy, images, features=foreign).images, mixed_by(policy, images).images)
+    assert torch.equal(mixed_by(policy, images, maps=foreign).images, mixed_by(policy, images).images)
+
+
+def test_labels_of_the_host_are_kept(tmp_path):
+    """Mode auto_label wants them, whoever sees the maps."""
+    adjust = MaskAdjustConfig(mode="auto_label")
+    about = bundle_metadata(BACKBONE, MIXER, adjust, TRAINED_ON)
+    path = save_weights(tmp_path / "labels.safetensors", bundle_tensors(*parts()), about).path
+    policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
+    assert policy.needs == {"labels"} and policy.adjust == adjust
+    out = mixed_by(policy, images, labels=torch.tensor([3, 3, 5, 6])).mask
+    want = mixed_by(policy, images, labels=torch.tensor([3, 4, 5, 6])).mask
+    torch.testing.assert_close(out[0], torch.full((1, 16, 16), 0.3))
+    assert torch.equal(out[1:], want[1:]) and want[0].std() > 0
+    (swept,) = policy.sweep(images, images[INDEX], [0.3])
+    assert torch.equal(swept.mask, want)
 
 
 def test_encoder_stops_at_its_tap(path):
@@ -87,10 +103,10 @@ def test_images_are_renormalised_for_the_encoder(float64, path):
         return torch.stack([(pixels[:, c] - mean[c]) / std[c] for c in range(3)], 1)
 
     own, other = SAMixP.from_file(path).double(), SAMixP.from_file(path, images_use=uses).double()
-    maps = own.maps(normalised(*TRAINED_ON), None)
+    maps = own.see(normalised(*TRAINED_ON)).maps
     torch.testing.assert_close(maps, own.backbone.tap_map(normalised(*TRAINED_ON)))
-    torch.testing.assert_close(other.maps(normalised(*uses), None), maps)
-    assert not torch.allclose(other.maps(normalised(*TRAINED_ON), None), maps)
+    torch.testing.assert_close(other.see(normalised(*uses)).maps, maps)
+    assert not torch.allclose(other.see(normalised(*TRAINED_ON)).maps, maps)
     mask, images = mixed_by(own, normalised(*TRAINED_ON)).mask, normalised(*uses)
     out = mixed_by(other, images)
     torch.testing.assert_close(out.mask, mask)
@@ -127,7 +143,7 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
 def test_sweep_shows_the_masks_at_each_lam(path):
     policy, (first, second) = SAMixP.from_file(path), torch.randn(2, 3, 3, 16, 16)
     lams = [0.0, 0.4, 1.0]
-    guides = Guides(policy.maps(first, None), policy.maps(second, None))
+    guides = Guides(policy.see(first), policy.see(second))
     for lam, out in zip(lams, policy.sweep(first, second, lams), strict=True):
         want = policy(first, second, lam, generator=np.random.default_rng(0), guides=guides)
         assert out.lam == lam and torch.equal(out.images, want.images)

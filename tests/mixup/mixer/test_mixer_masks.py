@@ -6,9 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from scipy import stats
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from samix.config.mixing import MaskAdjustConfig, MaskLossConfig
-from samix.mixup.mixer.masks import adjust_mask, mask_loss, set_mean
+from samix.mixup.mixer.masks import adjust_mask, mask_loss, set_mean, smooth
 
 
 def masks_of(n=4, h=5, w=7, seed=0):
@@ -17,13 +20,33 @@ def masks_of(n=4, h=5, w=7, seed=0):
     return torch.from_numpy(rng.random((n, 1, h, w)) ** 2 ** rng.uniform(-3, 3, (n, 1, 1, 1))).float()
 
 
+MODES = ["l1_variance", "l1", "l2_variance", "sparsity"]
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("statistic", ["sample", "batch"])
 @pytest.mark.parametrize("lam", [0.0, 0.05, 0.4, 1.0])
 @pytest.mark.parametrize(("margin", "variance_weight"), [(0.1, 2.0), (0.0, 0.5), (0.3, 0.0)])
-def test_mask_loss(float64, statistic, lam, margin, variance_weight):
-    config = MaskLossConfig(statistic=statistic, margin=margin, variance_weight=variance_weight)
+def test_mask_loss(float64, mode, statistic, lam, margin, variance_weight):
+    config = MaskLossConfig(mode=mode, statistic=statistic, margin=margin, variance_weight=variance_weight)
     mask = masks_of().double()
     torch.testing.assert_close(mask_loss(mask, lam, config), naive.mask_loss(mask, lam, config))
+
+
+@pytest.mark.parametrize(
+    ("mode", "values"),
+    [
+        ("l1_variance", (0.4 - 0.1 - 2 * 0.25, 0.2)),
+        ("l1", (0.4 - 0.1, 0.2)),
+        ("l2_variance", (0.16 - 0.01 - 2 * 0.25, 0.09 - 0.01)),
+        ("sparsity", (0.0, 0.24 - 0.1)),
+    ],
+)
+def test_modes_by_hand(mode, values):
+    """lam = 0.9 for a mask of zeros and ones in equal parts, and for 0.6 everywhere."""
+    sharp = torch.tensor([0.0, 1.0]).repeat(8).view(1, 1, 4, 4)
+    for mask, value in zip((sharp, torch.full((1, 1, 4, 4), 0.6)), values, strict=True):
+        assert mask_loss(mask, 0.9, MaskLossConfig(mode=mode)).item() == pytest.approx(value, abs=1e-6)
 
 
 def test_mask_loss_by_hand():
@@ -52,10 +75,11 @@ def test_mask_loss_pushes_apart_and_to_lam():
         assert (flat.grad.sign() == sign).all()
 
 
-def test_mask_loss_gradient(float64):
+@pytest.mark.parametrize("mode", MODES)
+def test_mask_loss_gradient(float64, mode):
     mask = masks_of(2, 3, 4).double().requires_grad_()
     for statistic in ("sample", "batch"):
-        config = MaskLossConfig(statistic=statistic)
+        config = MaskLossConfig(mode=mode, statistic=statistic, margin=0.05)
         assert torch.autograd.gradcheck(lambda m, c=config: mask_loss(m, 0.9, c), mask)
 
 
@@ -100,8 +124,8 @@ def test_set_mean_of_masks_at_their_limits(value, lam):
     torch.testing.assert_close(out, torch.full((1, 1, 4, 4), lam), atol=1e-6, rtol=0)
 
 
-def adjusted(mask, lam, **options):
-    return adjust_mask(mask, lam, MaskAdjustConfig(**options), np.random.default_rng(0))
+def adjusted(mask, lam, alike=None, seed=0, **options):
+    return adjust_mask(mask, lam, MaskAdjustConfig(**options), np.random.default_rng(seed), alike)
 
 
 def test_modes():
@@ -122,14 +146,85 @@ def test_prob_adjusts_whole_batches_at_its_rate():
     assert share == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 400) ** 0.5)
 
 
-@pytest.mark.parametrize("mode", ["auto", "prob", "off"])
+def test_pairs_of_one_label_are_mixed_evenly():
+    mask, alike = masks_of(4), torch.tensor([True, False, True, False])
+    out = adjusted(mask, 0.4, alike, mode="auto_label", margin=0.02)
+    assert (out[alike] == torch.tensor(0.4)).all()
+    assert torch.equal(out[~alike], set_mean(mask, 0.4, 0.02)[~alike])
+    with pytest.raises(ValueError, match="auto_label"):
+        adjusted(mask, 0.4, mode="auto_label")
+
+
+@pytest.mark.parametrize(("largest", "shape"), [(0.8, (9, 12)), (2.0, (9, 12)), (4.0, (5, 3))])
+def test_smoothing_is_a_gaussian_of_one_sigma_a_batch(float64, largest, shape):
+    mask = masks_of(2, *shape).double()
+    sigma = np.random.default_rng(3).uniform(0.5, largest)
+    reach = tuple(min(int(np.ceil(3 * largest)), side - 1) for side in shape)
+    want = torch.stack([naive.smooth(m, sigma, reach) for m in mask])
+    out = adjusted(mask, 0.4, seed=3, mode="off", smooth_sigma=largest)
+    torch.testing.assert_close(out, want)
+    assert not torch.allclose(out, mask)
+
+
+def test_sigma_of_the_smoothing_is_uniform():
+    """Read off from how an impulse is spread."""
+    impulse, rng = torch.zeros(1, 1, 25, 25), np.random.default_rng(0)
+    impulse[0, 0, 12, 12] = 1
+    config = MaskAdjustConfig(mode="off", smooth_sigma=2.0)
+    offset = torch.arange(25) - 12.0
+    sigmas = [
+        (adjust_mask(impulse, 0.4, config, rng)[0, 0].sum(0) * offset**2).sum().sqrt().item()
+        for _ in range(300)
+    ]
+    assert stats.kstest(sigmas, stats.uniform(0.5, 1.5).cdf).pvalue > 1e-3
+
+
+def test_smoothing_comes_after_the_adjusting():
+    """A pair of one label stays even, the mean of others was lam before; all stay in [0, 1]."""
+    mask, alike = masks_of(4, 16, 16), torch.tensor([True, False, False, False])
+    options = {"mode": "auto_label", "margin": 0.02}
+    want = smooth(adjusted(mask, 0.4, alike, **options), 1.5, np.random.default_rng(0))
+    out = adjusted(mask, 0.4, alike, smooth_sigma=1.5, **options)
+    assert torch.equal(out, want)
+    torch.testing.assert_close(out[0], torch.full((1, 16, 16), 0.4))
+    ones = adjusted(torch.ones(2, 1, 16, 16), 0.4, mode="off", smooth_sigma=1.5)
+    assert ones.max() <= 1 and ones.min() > 1 - 1e-6
+
+
+def test_smoothing_stays_float32_under_autocast():
+    mask = masks_of(2, 16, 16)
+    want = adjusted(mask, 0.4, smooth_sigma=1.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = adjusted(mask, 0.4, smooth_sigma=1.5)
+    assert out.dtype == torch.float32 and torch.equal(out, want)
+
+
+def test_smoothing_wants_more_than_its_smallest_sigma():
+    with pytest.raises(ValidationError, match="smooth_sigma"):
+        MaskAdjustConfig(smooth_sigma=0.5)
+
+
+def test_neither_loss_nor_adjusting_waits_for_the_device():
+    """Fake tensors have no values: a look at one would raise."""
+    with FakeTensorMode():
+        mask, alike = torch.rand(3, 1, 8, 8), torch.zeros(3, dtype=torch.bool)
+        for mode in MODES:
+            mask_loss(mask, 0.4, MaskLossConfig(mode=mode))
+        for mode in ("auto", "prob", "auto_label", "off"):
+            out = adjusted(mask, 0.4, alike, mode=mode, probability=1.0, smooth_sigma=1.5)
+    assert out.shape == (3, 1, 8, 8)
+
+
+@pytest.mark.parametrize("smooth_sigma", [None, 1.5])
+@pytest.mark.parametrize("mode", ["auto", "prob", "auto_label", "off"])
 @pytest.mark.parametrize(
     ("lam", "constant"),
     [(0.0, True), (0.05, True), (0.08, True), (0.0801, False), (0.95, True), (0.9, False)],
 )
-def test_lam_margin(mode, lam, constant):
-    mask = masks_of()
-    out = adjusted(mask, lam, mode=mode, lam_margin=0.08)
+def test_lam_margin(mode, smooth_sigma, lam, constant):
+    mask = masks_of(h=8)
+    alike = torch.zeros(len(mask), dtype=torch.bool)
+    out = adjusted(mask, lam, alike, mode=mode, smooth_sigma=smooth_sigma, lam_margin=0.08)
     assert torch.equal(out, torch.full_like(mask, lam)) == constant
 
 

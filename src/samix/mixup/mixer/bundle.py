@@ -13,12 +13,13 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import WeightsFile
-from samix.mixup.base import Guides, Mixed
+from samix.mixup.base import Guides, Mixed, Seen
 from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
 from samix.nn import Backbone, build_backbone
 
 KIND = "samix_p"
+NOTHING = Seen()
 
 
 class SAMixP(SAMix):
@@ -28,7 +29,6 @@ class SAMixP(SAMix):
     always in eval mode and take no gradient (SAMix, pre-trained Mixer).
     """
 
-    needs_features = False
     scale: Tensor
     shift: Tensor
 
@@ -43,6 +43,7 @@ class SAMixP(SAMix):
     ) -> None:
         """trained_on: (mean, std) of the images the encoder knows; images_use: of those it will get."""
         super().__init__(mixer, adjust)
+        self.needs -= {"maps"}
         self.backbone = backbone
         self.requires_grad_(False)
         scale, shift = _conversion(images_use or trained_on, trained_on)
@@ -74,14 +75,15 @@ class SAMixP(SAMix):
         return self
 
     @torch.no_grad()
-    def maps(self, images: Tensor, features: Tensor | None) -> Tensor:  # noqa: ARG002
+    def see(self, images: Tensor, seen: Seen = NOTHING) -> Seen:
         """Maps (N, C, h, w) of images (N, 3, H, W) by the frozen encoder, which stops at its tap."""
-        return self.backbone.tap_map(images * self.scale + self.shift)
+        return seen._replace(maps=self.backbone.tap_map(images * self.scale + self.shift))
 
     @torch.no_grad()
     def sweep(self, first: Tensor, second: Tensor, lams: list[float]) -> list[Mixed]:
-        """Mix the same pairs at each lam, masks as the Mixer gives them; for pictures."""
-        guides = Guides(self.maps(first, None), self.maps(second, None))
+        """Mix the same pairs at each lam; for pictures. Their labels are taken to be unknown."""
+        unknown = Seen(labels=torch.full((len(first),), -1, device=first.device))
+        guides = Guides(self.see(first, unknown), self.see(second, unknown))
         return [self(first, second, lam, generator=np.random.default_rng(0), guides=guides) for lam in lams]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from samix.config.mixing import MaskAdjustConfig
-from samix.mixup.base import Guides, Mixed, Policy, blend
+from samix.mixup.base import Guides, Mixed, Need, Policy, blend
 from samix.mixup.mixer.masks import adjust_mask
 from samix.mixup.mixer.mixer import Mixer
 
@@ -15,30 +15,34 @@ from samix.mixup.mixer.mixer import Mixer
 class SAMix(Policy):
     """The Mixer's mask, without gradient and adjusted to lam; the maps are the host's momentum encoder's."""
 
-    needs_features = True
-
     def __init__(self, mixer: Mixer, adjust: MaskAdjustConfig) -> None:
         super().__init__()
         self.mixer = mixer
         self.adjust = adjust
+        by_label: set[Need] = {"labels"} if adjust.mode == "auto_label" else set()
+        self.needs = frozenset[Need]({"maps"}) | by_label
 
     @torch.no_grad()
     def forward(
-        self,
-        first: Tensor,
-        second: Tensor,
-        lam: float,
-        *,
-        generator: np.random.Generator,
-        guides: Guides | None,
+        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
-        """Images (N, 3, H, W), lam in [0, 1], maps of both parents -> Mixed with its mask.
+        """Images (N, 3, H, W), lam in [0, 1], maps and perhaps labels of both parents -> Mixed with its mask.
 
-        Raises: ValueError where the host gave no maps.
+        Raises: ValueError where the host gave no maps, or no labels and mask_adjust.mode is auto_label.
         """
-        if guides is None:
+        maps, other_maps = guides.first.maps, guides.second.maps
+        if maps is None or other_maps is None:
             raise ValueError("SAMix needs the feature maps of both parents")
         height, width = first.shape[-2:]
-        mask = self.mixer(guides.first, guides.second, lam, (height, width)).mask
-        mask = adjust_mask(mask, lam, self.adjust, generator)
+        mask = self.mixer(maps, other_maps, lam, (height, width), generator).mask
+        alike = _alike(guides) if self.adjust.mode == "auto_label" else None
+        mask = adjust_mask(mask, lam, self.adjust, generator, alike)
         return Mixed(blend(first, second, mask), lam, mask)
+
+
+def _alike(guides: Guides) -> Tensor | None:
+    """Pairs of one label (N,) bool; a label below 0 is unknown and never equal. None without labels."""
+    labels, others = guides.first.labels, guides.second.labels
+    if labels is None or others is None:
+        return None
+    return (labels == others) & (labels >= 0)
