@@ -97,7 +97,7 @@ def test_other_families():
     [
         ({"name": "resnet19"}, "resnet19.*Near it: .*resnet18"),
         ({"tap": 5}, "no stage 5.*0: act1.*3: layer3, 4: layer4"),
-        ({"name": "convnext_atto"}, "stem.*convnext_atto"),
+        ({"name": "mobilenetv3_small_050"}, "stem.*mobilenetv3_small_050"),
         ({"name": "resnetv2_50"}, "stem.*resnetv2_50"),
         ({"name": "resnet18d"}, "stem.*resnet18d"),
         ({"name": "convnext_atto", "stem": "imagenet", "channels": SMALL}, "channels.*convnext_atto"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from samix.config.base import Config
-
 
 UpsampleMode = Literal["bilinear", "nearest", "bicubic"]
 
@@ -22,16 +22,42 @@ RescaleK = Annotated[float, AfterValidator(_k_of_rescaling)]
 
 
 class BackboneConfig(Config):
-    """A timm model and the stage whose feature map the Mixer sees."""
+    """A timm model, or WRN-28-8, and the tap: where the map that the Mixer sees comes from."""
 
-    name: str = Field("resnet18", description="any timm model with feature stages")
+    name: str = Field(
+        "resnet18",
+        description="of `python -m samix.nn.table`, or any timm model; name.tag picks among timm's weights",
+    )
     stem: Literal["cifar", "imagenet"] = Field(
-        "cifar", description="cifar: 3x3 stride 1, no max-pool (ResNets only); imagenet: the model's own"
+        "cifar",
+        description="cifar: 3x3 stride 1, no max-pool (ResNet, ConvNeXt, WRN); imagenet: the model's own",
     )
     channels: tuple[int, int, int, int] | None = Field(
         None, description="widths of the four stages of a ResNet; null: the model's own"
     )
-    tap: int = Field(3, ge=0, description="stage whose map the Mixer sees (0 is the stem)")
+    tap: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="stage of timm's forward_intermediates (of a ResNet 0 is the stem, 3 is layer3), or the "
+        "name of a module inside the timm model; null: the default of the table",
+    )
+    image_size: int | None = Field(
+        None, ge=1, description="side of the images, for transformers; null: the model's own, mostly 224"
+    )
+    drop_path: float = Field(0.0, ge=0, lt=1, description="stochastic depth: rate of the last block")
+    pretrained: bool = Field(False, description="start from timm's own weights, which it downloads")
+    pretrained_file: Path | None = Field(
+        None, description="take them from this file instead: .pth or .safetensors, as timm publishes them"
+    )
+
+    @model_validator(mode="after")
+    def _weights_can_fit(self) -> Self:
+        if self.pretrained_file is not None and not self.pretrained:
+            raise ValueError("pretrained_file is read only with pretrained: true")
+        if self.pretrained and self.stem == "cifar":
+            raise ValueError("pretrained: timm's weights are for stem: imagenet, they cannot fit stem: cifar")
+        if self.pretrained and self.channels is not None:
+            raise ValueError("pretrained: timm's weights are for channels: null, the model's own widths")
+        return self
 
 
 class ProjectorConfig(Config):

@@ -1,18 +1,25 @@
 """Backbones with taps, momentum networks, projector and queue."""
 
 from samix.nn.backbones import Backbone, Features, build_backbone
+from samix.nn.classifier import Classifier
 from samix.nn.encoder import Encoded, Encoder, projector
+from samix.nn.known import BACKBONES, KnownBackbone
 from samix.nn.momentum import ema_, momentum_copy
+from samix.nn.pretrained import load_pretrained
 from samix.nn.queue import KeyQueue
 
 __all__ = [
+    "BACKBONES",
     "Backbone",
+    "Classifier",
     "Encoded",
     "Encoder",
     "Features",
     "KeyQueue",
+    "KnownBackbone",
     "build_backbone",
     "ema_",
+    "load_pretrained",
     "momentum_copy",
     "projector",
 ]

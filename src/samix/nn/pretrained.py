@@ -1,0 +1,52 @@
+"""timm's own weights as the start of a backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from samix.config.networks import BackboneConfig
+from samix.core.errors import ConfigError, DataError
+from samix.nn.backbones import Backbone, create_net, published
+
+
+def load_pretrained(backbone: Backbone, config: BackboneConfig) -> None:
+    """Give `backbone`, built from `config`, timm's weights; none where `config.pretrained` is false.
+
+    They are downloaded by timm, or read from `config.pretrained_file`, which holds the whole model as timm
+    (for ResNets also torchvision) publishes it, with its classifier. timm fits position embeddings to
+    `config.image_size`. The global random generator stays as it was.
+    Raises: ConfigError where timm has no weights of the model; DataError where they cannot be had or read.
+    """
+    if not config.pretrained:
+        return
+    file = config.pretrained_file
+    if file is not None and not file.is_file():
+        raise DataError(f"backbone.pretrained_file: there is no file {file}.")
+    if file is None and not published(config.name).has_weights:
+        raise ConfigError(f"backbone.pretrained: timm has no weights of {config.name}.")
+    backbone.net.load_state_dict(_state_of(config, file))
+
+
+def _state_of(config: BackboneConfig, file: Path | None) -> dict[str, torch.Tensor]:
+    overlay = None if file is None else {"file": str(file)}
+    classes = published(config.name).num_classes
+    try:
+        with torch.random.fork_rng(devices=[]):
+            # with its classifier, as timm reads a file strictly only where all of it is wanted
+            net = create_net(config, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=classes)
+    except ConfigError:
+        raise
+    except Exception as error:  # timm, its hub client and the readers of files share no class of errors
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        if file is not None:
+            raise DataError(
+                f"backbone.pretrained_file: {file} does not hold timm's weights of {config.name} ({reason})."
+            ) from error
+        raise DataError(
+            f"backbone.pretrained: no weights of {config.name} by download ({reason}). Without a network "
+            "fetch them elsewhere and set backbone.pretrained_file."
+        ) from error
+    net.reset_classifier(0)  # type: ignore[operator]  # of every timm model
+    return net.state_dict()
