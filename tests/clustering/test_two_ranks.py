@@ -25,16 +25,26 @@ def ranks(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def alone():
+def script():
     scope: dict = {"__name__": "two_ranks"}
     exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), scope)
-    return scope["train"]()
+    return scope
+
+
+@pytest.fixture(scope="module")
+def alone(script):
+    return script["train"]()
 
 
 @pytest.mark.parametrize("key", ["labels", "features", "centroids", "ratios"])
 def test_memory_equals_that_of_one_process(ranks, alone, key):
     assert torch.equal(ranks[0]["state"][key], ranks[1]["state"][key])
     assert torch.equal(ranks[0]["state"][key], alone[key])
+
+
+def test_labels_from_elsewhere_are_those_of_rank_zero(ranks, script):
+    for key, want in script["take_over"]().items():
+        assert torch.equal(ranks[0]["taken"][key], want) and torch.equal(ranks[1]["taken"][key], want)
 
 
 def test_the_comparison_is_not_of_frozen_labels(alone):

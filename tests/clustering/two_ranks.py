@@ -28,6 +28,15 @@ def train(seed=0):
     return {**memory.state_dict(), "ratios": torch.stack(ratios)}
 
 
+def take_over(seed=1):
+    """A memory that was given features and labels, of which those of rank 0 count."""
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(SAMPLES, DIM, generator=generator)
+    memory = ODCMemory(SAMPLES, DIM, CONFIG)
+    memory.load(features + rank(), (torch.arange(SAMPLES) + rank()) % CONFIG.clusters)
+    return memory.state_dict()
+
+
 def drifted_labels_are_noticed():
     """Whether a memory notices that its labels are not those of the other rank."""
     memory = ODCMemory(SAMPLES, DIM, CONFIG)
@@ -43,5 +52,5 @@ def drifted_labels_are_noticed():
 if __name__ == "__main__":
     number, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=2)
-    torch.save({"state": train(), "noticed": drifted_labels_are_noticed()}, out)
+    torch.save({"state": train(), "taken": take_over(), "noticed": drifted_labels_are_noticed()}, out)
     dist.destroy_process_group()

@@ -16,6 +16,7 @@ def draws(ctx):
         "own": torch.rand(3, generator=ctx.generator("a")).tolist(),
         "shared": torch.rand(3, generator=ctx.shared_generator("a")).tolist(),
         "scalar": ctx.numpy_generator("a").random(3).tolist(),
+        "shared scalar": ctx.shared_numpy_generator("a").random(3).tolist(),
     }
 
 
@@ -24,12 +25,13 @@ def test_streams_are_those_of_seed_purpose_step_and_rank():
         "own": torch.rand(3, generator=generator_for(3, "a", 5, 1)).tolist(),
         "shared": torch.rand(3, generator=generator_for(3, "a", 5)).tolist(),
         "scalar": numpy_generator_for(3, "a", 5, 1).random(3).tolist(),
+        "shared scalar": numpy_generator_for(3, "a", 5).random(3).tolist(),
     }
 
 
-def test_ranks_share_the_shared_stream_alone():
+def test_ranks_share_the_shared_streams_alone():
     other = draws(dataclasses.replace(HERE, rank=0))
-    assert {key for key, value in draws(HERE).items() if other[key] == value} == {"shared"}
+    assert {key for key, value in draws(HERE).items() if other[key] == value} == {"shared", "shared scalar"}
 
 
 @pytest.mark.parametrize("change", [{"step": 6}, {"seed": 4}])

@@ -16,6 +16,7 @@ def test_projection_is_the_unit_vector_of_the_projector(float64):
     first, _, second = encoder.projector
     hidden = torch.clamp(out.pooled @ first.weight.T + first.bias, min=0)
     raw = hidden @ second.weight.T + second.bias
+    torch.testing.assert_close(out.projected, raw)
     for n in range(3):
         torch.testing.assert_close(out.projection[n], raw[n] / (raw[n] ** 2).sum().sqrt())
     torch.testing.assert_close(out.tap, encoder.backbone.tap_map(x))
@@ -47,7 +48,7 @@ def test_normed_projector(float64):
 
 
 def test_rows():
-    encoded = Encoded(torch.rand(4, 2, 3, 3), torch.rand(4, 5), torch.rand(4, 6))
+    encoded = Encoded(torch.rand(4, 2, 3, 3), torch.rand(4, 5), torch.rand(4, 6), torch.rand(4, 6))
     part = encoded.rows(1, 3)
     assert isinstance(part, Encoded)
     for whole, some in zip(encoded, part, strict=True):

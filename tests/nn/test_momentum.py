@@ -35,6 +35,26 @@ def test_buffers_stay():
     assert not target[1].running_mean.any()
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9, 1.0])
+def test_buffers_follow_where_that_is_asked_for(momentum):
+    """Statistics are averaged like weights; a counter, which has no average, is taken over."""
+    target, source = network(0), network(1)
+    for net, shift in ((target, 1.0), (source, 3.0)):
+        net(torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * shift + shift)
+    source(torch.randn(8, 3, 4, 4))
+    before = copy.deepcopy(target)
+    ema_(target, source, momentum, buffers=True)
+    pairs = zip(before.state_dict().items(), target.state_dict().values(), strict=True)
+    for (name, old), new in pairs:
+        other = source.state_dict()[name]
+        if name.endswith("num_batches_tracked"):
+            assert new == other == 2
+        else:
+            want = momentum * old.double() + (1 - momentum) * other.double()
+            torch.testing.assert_close(new.double(), want, atol=1e-6, rtol=1e-5)
+    assert not torch.equal(before[1].running_mean, source[1].running_mean)
+
+
 def test_storage_stays():
     target = network(0)
     places = [p.data_ptr() for p in target.parameters()]

@@ -35,6 +35,24 @@ def test_pair_logit_is_the_log_odds_of_two_classes(float64):
         assert 1 / (1 + math.exp(-logit[n])) == pytest.approx(p_a)
 
 
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_smoothing_spreads_a_share_over_all_classes(float64, weights):
+    """Target (1 - e) y + e / C; a weight belongs to its class's term."""
+    loss = ClassObjective(weights, smoothing=0.1).point_loss(LOGITS, LABELS)
+    w = torch.ones(5) if weights is None else weights
+    for n, y in enumerate(LABELS.tolist()):
+        target = [0.1 / 5 + 0.9 * (c == y) for c in range(5)]
+        terms = [t * w[c] * naive.cross_entropy(LOGITS[n], c) for c, t in enumerate(target)]
+        torch.testing.assert_close(loss[n], sum(terms))
+
+
+def test_smoothing_leaves_the_pair_logit_alone(float64):
+    smooth, plain = ClassObjective(smoothing=0.1), ClassObjective()
+    assert torch.equal(
+        smooth.pair_logit(LOGITS, LABELS, PARTNERS), plain.pair_logit(LOGITS, LABELS, PARTNERS)
+    )
+
+
 def test_distinct():
     assert ClassObjective().distinct(LABELS, PARTNERS).tolist() == [True, False, True, False, True, True]
 

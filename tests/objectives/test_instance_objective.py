@@ -76,3 +76,65 @@ def test_float32_island_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(objective.logits(z, targets), want)
         assert objective.point_loss(z, targets).dtype == torch.float32
+
+
+QUEUE_LABELS = torch.tensor([3, 1, -1, 3, 2, 1, -1])
+
+
+def labelled():
+    """The same task with labels of images and queue; the last image's label is nobody's in the queue."""
+    objective, z, targets = task()
+    labels = torch.tensor([3, 1, -1, 2, 5])
+    return InstanceObjective(objective.negatives, T, QUEUE_LABELS), z, targets._replace(labels=labels)
+
+
+def kept(label):
+    """Rows of the queue that stay negatives of an image of this label."""
+    return [k for k, other in enumerate(QUEUE_LABELS.tolist()) if other == -1 or other != label]
+
+
+def test_negatives_of_the_targets_label_are_left_out(float64):
+    """infoNCE(PL): not the positive's class, not the output's; -1 is unknown and stays."""
+    objective, z, targets = labelled()
+    loss = objective.point_loss(z, targets)
+    for n, label in enumerate(targets.labels.tolist()):
+        queue = objective.negatives[kept(label)]
+        torch.testing.assert_close(loss[n], naive.info_nce(z[n], targets.keys[n], queue, T))
+    assert [len(kept(label)) for label in targets.labels.tolist()] == [5, 5, 7, 6, 7]
+
+
+def test_each_part_of_a_mix_leaves_out_its_own_negatives(float64):
+    objective, z, first = labelled()
+    index = [1, 2, 3, 4, 0]
+    second = InstanceTargets(first.keys[index], first.index[index], first.labels[index])
+    labels = first.labels.tolist()
+
+    def part(n, other):
+        return naive.info_nce(z[n], first.keys[other], objective.negatives[kept(labels[other])], T)
+
+    want = naive.mean([0.3 * part(n, n) + 0.7 * part(n, index[n]) for n in range(5)])
+    torch.testing.assert_close(mixed_loss(objective, z, first, second, 0.3), want)
+
+
+def test_an_image_all_of_whose_negatives_are_left_out(float64):
+    objective, z, targets = task()
+    alone = InstanceObjective(objective.negatives, T, torch.zeros(7, dtype=torch.long))
+    z.requires_grad_()
+    loss = alone.point_loss(z, targets._replace(labels=torch.zeros(5, dtype=torch.long)))
+    loss.sum().backward()
+    assert not loss.any() and not z.grad.any()
+
+
+@pytest.mark.parametrize("missing", ["queue", "targets"])
+def test_without_labels_nothing_is_left_out(float64, missing):
+    objective, z, targets = labelled()
+    plain = InstanceObjective(objective.negatives, T)
+    want = plain.point_loss(z, targets)
+    given = (plain, targets) if missing == "queue" else (objective, targets._replace(labels=None))
+    assert torch.equal(given[0].point_loss(z, given[1]), want)
+
+
+def test_gradient_with_negatives_left_out(float64):
+    objective, z, targets = labelled()
+    z.requires_grad_()
+    assert torch.autograd.gradcheck(lambda o: objective.point_loss(o, targets), z)

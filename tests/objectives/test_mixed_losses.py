@@ -80,13 +80,72 @@ def test_mixed_loss(float64, task, lam):
 
 
 @TASKS
-def test_eta(float64, task):
+@pytest.mark.parametrize("lam", [[0.0, 0.3, 1.0, 0.5, 0.2, 0.9], [0.4] * 6])
+def test_lam_of_each_sample(float64, task, lam):
+    """A policy may mix every pair at a ratio of its own."""
     parts = task()
-    local, whole = local_loss(*parts, 0.3), mixed_loss(*parts, 0.3)
+    objective, outputs, first, second = parts
+    shares = torch.tensor(lam)
+    local = naive.mean([naive.binary(*scores(*parts, n), lam[n]) for n in (0, 2, 3, 5)])
+    whole = naive.mean(
+        [
+            lam[n] * point(objective, outputs, first, n) + (1 - lam[n]) * point(objective, outputs, second, n)
+            for n in range(N)
+        ]
+    )
+    torch.testing.assert_close(local_loss(*parts, shares), local)
+    torch.testing.assert_close(mixed_loss(*parts, shares), whole)
+
+
+@TASKS
+@pytest.mark.parametrize("kind", ["numbers", "one a sample"])
+def test_a_weight_of_its_own_for_the_second_parent(float64, task, kind):
+    """Shares that do not add up to one, as where a pasted patch hides more than it shows."""
+    objective, outputs, first, second = task()
+    lam, rest = [0.3] * N, [0.5] * N
+    if kind == "one a sample":
+        lam, rest = [0.1, 0.9, 0.5, 0.4, 0.0, 1.0], [0.7, 0.3, 0.2, 0.9, 0.6, 0.0]
+    want = naive.mean(
+        [
+            lam[n] * point(objective, outputs, first, n) + rest[n] * point(objective, outputs, second, n)
+            for n in range(N)
+        ]
+    )
+    given = (0.3, 0.5) if kind == "numbers" else (torch.tensor(lam), torch.tensor(rest))
+    torch.testing.assert_close(mixed_loss(objective, outputs, first, second, *given), want)
+
+
+@TASKS
+def test_eta(float64, task):
+    objective, outputs, *targets = task()
+    local, whole = (loss(objective, outputs, *targets, 0.3) for loss in (local_loss, mixed_loss))
     for eta in (0.0, 0.5, 1.0):
-        out = eta_balanced(*parts, 0.3, eta=eta)
+        out = eta_balanced(objective, outputs, tuple(targets), 0.3, eta=eta)
         torch.testing.assert_close(out.loss, local + eta * whole)
         torch.testing.assert_close((out.local_term, out.global_term), (local, whole))
+
+
+@TASKS
+@pytest.mark.parametrize(("eta", "local"), [(1.0, 0.0), (0.0, 1.0), (1.0, 0.25)])
+def test_both_terms_have_a_weight(float64, task, eta, local):
+    """A term of weight 0 is reported and has no gradient, whatever its value."""
+    objective, outputs, *targets = task()
+    outputs.requires_grad_()
+    out = eta_balanced(objective, outputs, tuple(targets), 0.3, eta=eta, local=local)
+    terms = local_loss(objective, outputs, *targets, 0.3), mixed_loss(objective, outputs, *targets, 0.3)
+    torch.testing.assert_close((out.local_term, out.global_term), terms)
+    torch.testing.assert_close(out.loss, local * terms[0] + eta * terms[1])
+    gradients = [torch.autograd.grad(term, outputs, retain_graph=True)[0] for term in (out.loss, *terms)]
+    torch.testing.assert_close(gradients[0], local * gradients[1] + eta * gradients[2])
+
+
+def test_a_term_of_weight_zero_cannot_spoil_the_loss():
+    """0 * inf is NaN: a term that is not wanted must not take part."""
+    logits = torch.tensor([[0.0, 0.0, math.inf]], requires_grad=True)  # between 0 and 1 all is well
+    out = eta_balanced(ClassObjective(), logits, (torch.tensor([1]), torch.tensor([0])), 0.5, eta=0.0)
+    out.loss.backward()
+    assert not out.global_term.isfinite()
+    assert out.loss.item() == pytest.approx(math.log(2)) and logits.grad.isfinite().all()
 
 
 @TASKS
