@@ -23,8 +23,9 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
         sums, others = _surroundings(integral, scale)
         # grey - (sums - grey) / others, times others: the mean of the surroundings leaves the pixel out
         contrast = grey * others - (sums - grey)
-        brighter += contrast.clamp(min=0) // others
-        darker += (-contrast).clamp(min=0) // others
+        parts = others.clamp(min=1)  # a single pixel has no surroundings
+        brighter += contrast.clamp(min=0) // parts
+        darker += (-contrast).clamp(min=0) // parts
     # a pixel may be brighter than its surroundings at one scale and darker at another; a byte holds no more
     return (_to_byte(brighter) + _to_byte(darker)).clamp(max=255)
 
@@ -53,7 +54,7 @@ def _surroundings(integral: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     band = lower - upper
     sums = band.index_select(2, right) - band.index_select(2, left)
     others = (bottom - top)[:, None] * (right - left) - 1
-    return sums, others.clamp(min=1)
+    return sums, others
 
 
 def _window(size: int, scale: int, like: Tensor) -> tuple[Tensor, Tensor]:
