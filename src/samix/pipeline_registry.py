@@ -7,15 +7,18 @@ from samix.pipelines import (
     detection_transfer,
     linear_evaluation,
     mixer_pretraining,
+    mixer_pretraining_sl,
     pseudo_labels,
     reporting,
+    sl_training,
     ssl_training,
 )
+from samix.pipelines.reporting.contents import SL
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Every stage by its own name, `samix_ssl` as their sum, which is also the default."""
-    stages = {
+    """Every stage by its own name; `samix_ssl`, also the default, and `samix_sl` as sums of theirs."""
+    ssl = {
         "data_preparation": data_preparation.create_pipeline(),
         "pseudo_labels": pseudo_labels.create_pipeline(),
         "mixer_pretraining": mixer_pretraining.create_pipeline(),
@@ -24,5 +27,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         "detection_transfer": detection_transfer.create_pipeline(),
         "reporting": reporting.create_pipeline(),
     }
-    samix_ssl = sum(stages.values(), start=Pipeline([]))
-    return {"samix_ssl": samix_ssl, **stages, "__default__": samix_ssl}
+    sl = {
+        "mixer_pretraining_sl": mixer_pretraining_sl.create_pipeline(),
+        "sl_training": sl_training.create_pipeline(),
+        "reporting_sl": reporting.create_pipeline("reporting_sl", SL),
+    }
+    samix_ssl = sum(ssl.values(), start=Pipeline([]))
+    samix_sl = sum(sl.values(), start=data_preparation.create_pipeline(supervised=True))
+    return {"samix_ssl": samix_ssl, "samix_sl": samix_sl, **ssl, **sl, "__default__": samix_ssl}

@@ -21,9 +21,7 @@ def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normali
     Args: first, second (n, 3, S, S) uint8, n pairs; normalize, as the policy's images are.
     The masks are the Mixer's own, before lambda adjusting.
     """
-    maps, others = (policy.see(normalize(x)).maps for x in (first, second))
-    size = (first.shape[-2], first.shape[-1])
-    masks = [policy.mixer(maps, others, lam, size).mask for lam in LAMS]
+    masks = [policy.inspect(normalize(first), normalize(second), lam).mask for lam in LAMS]
     columns = 2 + len(LAMS)
     figure = Figure(figsize=(1.1 * columns, 2.3 * len(first) + 0.4), layout="constrained")
     axes = figure.subplots(2 * len(first), columns, squeeze=False)
@@ -50,12 +48,10 @@ def attention_sheet(
 
     Args: first, second (n, 3, S, S) uint8; lam of the mix.
     """
-    maps, others = (policy.see(normalize(x)).maps for x in (first, second))
-    size = (first.shape[-2], first.shape[-1])
-    mask, attention, content = policy.mixer(maps, others, lam, size)
+    mask, attention, content = policy.inspect(normalize(first), normalize(second), lam)
     height, width = content.shape[-2:]
     centre = (height // 2) * width + width // 2
-    rows = attention[:, centre].unflatten(1, (height, width))
+    rows = attention[:, centre].reshape(-1, height, width)
     titles = ("$x_i$", "$x_j$", "content $v_j$", "attention of\nthe centre", "mask $s_i$", "mixed")
     figure = Figure(figsize=(1.4 * len(titles), 1.4 * len(first) + 0.8), layout="constrained")
     axes = figure.subplots(len(first), len(titles), squeeze=False)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 HEADLINES = {
+    "sl.top1": "Top-1, median of the last 10 epochs (%)",
+    "sl.top1_plain_q": "Top-1 of the online network's plain head (%)",
     "linear.top1": "Linear top-1, median of the last 10 epochs (%)",
     "linear.untrained_top1": "Linear top-1 of the untrained backbone (%)",
     "knn.top1": "kNN top-1 (%)",
@@ -88,7 +90,10 @@ def _tables(summary: Mapping[str, float], run: Mapping[str, Any]) -> dict[str, l
         for key, value in summary.items()
         if key not in HEADLINES and not key.startswith("seconds.")
     ]
-    seconds = [(stage, f"{value:.1f}") for stage, value in run["seconds"].items()]
+    took = {
+        key.removeprefix("seconds."): value for key, value in summary.items() if key.startswith("seconds.")
+    }
+    seconds = [(stage, f"{value:.1f}") for stage, value in took.items()]
     # a project that was downloaded without its history has no commit
     commit = (
         f"{run.get('commit', 'unknown')}{' (with uncommitted changes)' if run.get('dirty') == 'true' else ''}"
@@ -96,7 +101,7 @@ def _tables(summary: Mapping[str, float], run: Mapping[str, Any]) -> dict[str, l
     versions = [("commit", commit), *((name, str(version)) for name, version in run["versions"].items())]
     tables = {
         "Results": headlines,
-        "Seconds of each stage": [*seconds, ("total", f"{sum(run['seconds'].values()):.1f}")],
+        "Seconds of each stage": [*seconds, ("total", f"{sum(took.values()):.1f}")],
         "More figures": others,
         "Versions": versions,
     }

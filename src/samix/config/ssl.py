@@ -11,7 +11,6 @@ from samix.config.data import AugmentConfig
 from samix.config.networks import BackboneConfig, ProjectorConfig
 from samix.config.training import OptimizerConfig
 
-
 CrossView = Literal["q2k", "swap", "same", "same_swap"]
 
 

@@ -10,6 +10,7 @@ from samix.clustering.faiss_library import faiss_uses_gpu
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
+from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError
 from samix.learners.moco import check_moco
@@ -26,12 +27,12 @@ def check_settings(
     detection: DetectionConfig,
 ) -> None:
     """Raise ConfigError, DataError or DependencyError where a later stage could not run."""
-    images = card["counts"]["train"]
+    images = card["counts"].get("unlabelled", card["counts"]["train"])
     check_devices(training)
     build_backbone(model.backbone)
     check_moco(model.moco, images)
     check_pseudo_labels(pseudo_labels, images)
-    check_linear(linear, images)
+    check_linear(linear, card["counts"]["train"])
     _check_shares(
         training.devices,
         {
@@ -43,6 +44,24 @@ def check_settings(
     )
     if detection.root is not None and detection.source == "voc" and not detection.root.exists():
         raise ConfigError(f"detection_transfer.root: there is no folder {detection.root}.")
+
+
+def check_supervised_settings(
+    card: Mapping[str, Any], model: ModelConfig, training: TrainingConfig, supervised: SupervisedConfig
+) -> None:
+    """Raise ConfigError where a supervised stage could not run."""
+    check_devices(training)
+    build_backbone(model.backbone)
+    check_supervised(supervised, card["counts"]["train"])
+    _check_shares(training.devices, {"supervised": supervised.batch_size})
+
+
+def check_supervised(config: SupervisedConfig, images: int) -> None:
+    """Raise ConfigError where batch and number of training images do not go together."""
+    if config.batch_size > images:
+        raise ConfigError(
+            f"supervised.batch_size is {config.batch_size}, but there are {images} training images."
+        )
 
 
 def check_pseudo_labels(config: PseudoLabelsConfig, images: int) -> None:

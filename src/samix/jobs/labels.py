@@ -69,6 +69,7 @@ def pseudo_label_tensor(table: pd.DataFrame | None, images: int) -> Tensor:
     found = 0 if table is None else len(table)
     if table is None or found != images:
         raise DataError(
-            f"there are {found} pseudo labels for {images} training images: run the stage pseudo_labels again."
+            f"there are {found} pseudo labels for {images} training images: "
+            "run the stage pseudo_labels again."
         )
     return torch.from_numpy(table["pseudo_label"].to_numpy(dtype="int64", copy=True))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import torch
 from accelerate import Accelerator
 
 from samix.config.clustering import ClusteringConfig

@@ -14,12 +14,12 @@ from torch import Tensor
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
-from samix.core.errors import ConfigError
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate, open_images
 from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
+from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
 from samix.learners.base import Learner
 from samix.learners.supervised import Supervised, SupervisedMixerTraining, head_names
@@ -83,14 +83,6 @@ def headline(keys: list[str]) -> str:
     """The accuracy that counts: momentum network before the online one, mixed head before the plain one."""
     order = [f"val_top1_{head}_{net}" for net in ("k", "q") for head in ("mixed", "plain")]
     return next(key for key in order if key in keys)
-
-
-def check_supervised(config: SupervisedConfig, images: int) -> None:
-    """Raise ConfigError where batch and number of training images do not go together."""
-    if config.batch_size > images:
-        raise ConfigError(
-            f"supervised.batch_size is {config.batch_size}, but there are {images} training images."
-        )
 
 
 def build_supervised(job: SupervisedJob) -> Supervised:

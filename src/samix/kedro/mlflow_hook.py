@@ -99,7 +99,7 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
                 "environment": run_params["env"] or "base",
                 "kedro_command": command(run_params),
                 "mlflow.source.name": "kedro run",
-                **_headline(parameters),
+                **_headline(pipeline_name(run_params), parameters),
                 **{f"version.{name}": version for name, version in versions().items()},
                 **commit(Path(run_params["project_path"])),
             }
@@ -120,7 +120,7 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
 
 def run_name(run_params: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     """Name by which runs are compared in MLflow's table, such as "samix_ssl digits samix_p seed0"."""
-    headline = _headline(parameters)
+    headline = _headline(pipeline_name(run_params), parameters)
     words = [headline.get("data"), headline.get("policy"), "seed" in headline and f"seed{headline['seed']}"]
     return " ".join([pipeline_name(run_params), *(word for word in words if word)])
 
@@ -134,9 +134,10 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _headline(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _headline(pipeline: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What tells runs apart at a glance; what a project does not have is left out."""
-    keys = {"data": "data_preparation.source", "policy": "ssl_training.policy.name", "seed": "seed"}
+    trained = "sl_training" if "sl" in pipeline.split("_") else "ssl_training"
+    keys = {"data": "data_preparation.source", "policy": f"{trained}.policy.name", "seed": "seed"}
     found = {name: _at(parameters, key) for name, key in keys.items()}
     return {name: value for name, value in found.items() if value is not None}
 

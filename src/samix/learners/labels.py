@@ -1,4 +1,4 @@
-"""Labels of the training images that a self-supervised host may use: fixed ones, or clusters that follow it."""
+"""Labels of the training images for a self-supervised host: fixed ones, or clusters that follow it."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from samix.config.mixing import SSLMixerTrainingConfig
@@ -14,7 +13,7 @@ from samix.learners.base import ParameterSet
 from samix.mixup import Mixer, Pairing
 from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
 from samix.nn import Encoded, Encoder, momentum_copy
-from samix.objectives import ClassObjective, InstanceObjective, InstanceTargets, mixed_loss
+from samix.objectives import ClassObjective, InstanceObjective, mixed_loss
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,7 @@ class HostStep:
 
     encoder, the frozen momentum encoder; sides, first and second parents with InstanceTargets; pairing, the
     Mixer's own; objective, for instances; plain, what the momentum encoder made of view q; query_pooled
-    (N, width), what the online encoder made of it, with gradient; labels (N,) and weights (C,) where there are
-    labels.
+    (N, width), what the online encoder made of it, with gradient; labels (N,) and weights (C,), if any.
     """
 
     encoder: Encoder
@@ -66,8 +64,8 @@ class InstanceMixerTraining(MixerTraining):
 class ClusterMixerTraining(MixerTraining):
     """SAMix-C: the mixed image is held to the pseudo labels of its two parents.
 
-    A linear cluster head on the momentum encoder's features learns the pseudo labels; the Mixer is judged by a
-    frozen copy of it, refreshed every step.
+    A linear cluster head on the momentum encoder's features learns the pseudo labels; the Mixer is judged
+    by a frozen copy of it, refreshed every step.
     """
 
     def __init__(self, mixer: Mixer, config: SSLMixerTrainingConfig, width: int, classes: int) -> None:

@@ -40,8 +40,8 @@ class MoCo(Learner):
         """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does;
         labels: of the training images, where the policy or the Mixer's training wants them.
 
-        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed, and for a policy
-        that needs labels where there are none.
+        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed, and for a
+        policy that needs labels where there are none.
         """
         super().__init__()
         needs = frozenset() if policy is None else policy.needs

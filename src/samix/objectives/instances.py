@@ -25,8 +25,8 @@ class InstanceTargets(NamedTuple):
 class InstanceObjective:
     """infoNCE with one positive and the queue as negatives; outputs are projections of length 1.
 
-    negatives (K, d); temperature > 0; negative_labels (K,): a negative whose label is the target's is left out
-    of its softmax, as a false negative (infoNCE(PL), infoNCE(L)); -1: unknown, never left out.
+    negatives (K, d); temperature > 0; negative_labels (K,): a negative whose label is the target's is left
+    out of its softmax, as a false negative (infoNCE(PL), infoNCE(L)); -1: unknown, never left out.
     """
 
     negatives: Tensor

@@ -180,8 +180,8 @@ class _Run:
         if not bool(losses.isfinite().all()):
             bad = int((~losses.isfinite()).nonzero()[0])
             raise TrainingError(
-                f"{self.job.label}: the loss is not finite at step {self.step - len(rows) + bad} ({rows[bad]}). "
-                "Lower the learning rate or use precision 'no'; nothing of it was saved."
+                f"{self.job.label}: the loss is not finite at step {self.step - len(rows) + bad} "
+                f"({rows[bad]}). Lower the learning rate or use precision 'no'; nothing of it was saved."
             )
         means = _means(rows)
         rates = {
@@ -251,7 +251,7 @@ def _optimizer(parameters: ParameterSet) -> Optimizer:
 
 
 def _groups(module: torch.nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Parameters with and without weight decay: none for biases, norms and what the networks inside except."""
+    """Parameters with and without weight decay: none for biases, norms and what the networks except."""
     parts = [(name, part) for name, part in module.named_modules() if hasattr(part, "no_weight_decay")]
     excepted = [f"{name}.{own}" for name, part in parts for own in part.no_weight_decay()]
     groups: list[dict[str, Any]] = param_groups_weight_decay(

@@ -14,7 +14,7 @@ from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import WeightsFile
 from samix.mixup.base import Guides, Mixed, Seen
-from samix.mixup.mixer.mixer import Mixer
+from samix.mixup.mixer.mixer import Mixer, MixerMaps
 from samix.mixup.mixer.policy import SAMix
 from samix.nn import Backbone, build_backbone
 
@@ -77,7 +77,15 @@ class SAMixP(SAMix):
     @torch.no_grad()
     def see(self, images: Tensor, seen: Seen = NOTHING) -> Seen:
         """Maps (N, C, h, w) of images (N, 3, H, W) by the frozen encoder, which stops at its tap."""
-        return seen._replace(maps=self.backbone.tap_map(images * self.scale + self.shift))
+        return seen._replace(maps=self.backbone.tap_map(self._own(images)))
+
+    @torch.no_grad()
+    def inspect(self, first: Tensor, second: Tensor, lam: float) -> MixerMaps:
+        """The Mixer's own mask, attention and content for pairs (N, 3, H, W), before lambda adjusting."""
+        maps, others = self.backbone.tap_map(self._own(first)), self.backbone.tap_map(self._own(second))
+        size = (first.shape[-2], first.shape[-1])
+        inside: MixerMaps = self.mixer(maps, others, lam, size, np.random.default_rng(0))
+        return inside
 
     @torch.no_grad()
     def sweep(self, first: Tensor, second: Tensor, lams: list[float]) -> list[Mixed]:
@@ -85,6 +93,10 @@ class SAMixP(SAMix):
         unknown = Seen(labels=torch.full((len(first),), -1, device=first.device))
         guides = Guides(self.see(first, unknown), self.see(second, unknown))
         return [self(first, second, lam, generator=np.random.default_rng(0), guides=guides) for lam in lams]
+
+    def _own(self, images: Tensor) -> Tensor:
+        """The images as the frozen encoder knows them."""
+        return images * self.scale + self.shift
 
 
 Normalisation = tuple[list[float], list[float]]

@@ -10,6 +10,7 @@ from samix.config.data import DataConfig
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
+from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 
 
@@ -32,6 +33,16 @@ def check_settings(
     from samix.jobs.checks import check_settings as check
 
     check(card, model, training, pseudo_labels, linear, detection)
+    return card
+
+
+def check_settings_sl(
+    card: dict[str, Any], model: ModelConfig, training: TrainingConfig, supervised: SupervisedConfig
+) -> dict[str, Any]:
+    """Hold the settings of the supervised stages against the data; the card passes through."""
+    from samix.jobs.checks import check_supervised_settings as check
+
+    check(card, model, training, supervised)
     return card
 
 

@@ -4,9 +4,20 @@ from kedro.pipeline import Node, Pipeline
 
 from samix.pipelines.data_preparation import nodes
 
+SSL_SETTINGS = [
+    "params:model",
+    "params:training",
+    "params:pseudo_labels",
+    "params:linear_evaluation",
+    "params:detection_transfer",
+]
+SL_SETTINGS = ["params:model", "params:training", "params:supervised"]
 
-def create_pipeline() -> Pipeline:
-    """The stage data_preparation."""
+
+def create_pipeline(*, supervised: bool = False) -> Pipeline:
+    """The stage data_preparation; `supervised`: the supervised stages' settings are held against it."""
+    check = nodes.check_settings_sl if supervised else nodes.check_settings
+    settings = SL_SETTINGS if supervised else SSL_SETTINGS
     return Pipeline(
         [
             Node(
@@ -15,19 +26,7 @@ def create_pipeline() -> Pipeline:
                 ["manifest", "unchecked_card", "class_counts_table"],
                 name="prepare_images",
             ),
-            Node(
-                nodes.check_settings,
-                [
-                    "unchecked_card",
-                    "params:model",
-                    "params:training",
-                    "params:pseudo_labels",
-                    "params:linear_evaluation",
-                    "params:detection_transfer",
-                ],
-                "dataset_card",
-                name="check_settings",
-            ),
+            Node(check, ["unchecked_card", *settings], "dataset_card", name="check_settings"),
             Node(
                 nodes.describe_images,
                 ["dataset_card", "manifest", "class_counts_table"],
@@ -36,13 +35,5 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="data_preparation",
-        parameters={
-            "params:data_preparation",
-            "params:seed",
-            "params:model",
-            "params:training",
-            "params:pseudo_labels",
-            "params:linear_evaluation",
-            "params:detection_transfer",
-        },
+        parameters={"params:data_preparation", "params:seed", *settings},
     )

@@ -8,10 +8,10 @@ import pandas as pd
 
 from samix.config.mixing import PolicyConfig
 from samix.config.ssl import ModelConfig
-from samix.config.stages import MixerPretrainingConfig
+from samix.config.stages import MixerPretrainingConfig, PseudoLabelsConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
-from samix.pipelines.jobs import job_fields
+from samix.pipelines.jobs import job_fields, label_inputs
 
 
 def pretrain_mixer(
@@ -20,6 +20,7 @@ def pretrain_mixer(
     pseudo_labels: pd.DataFrame,
     encoder: WeightsFile,
     config: MixerPretrainingConfig,
+    clusters: PseudoLabelsConfig,
     model: ModelConfig,
     training: TrainingConfig,
     seed: int,
@@ -36,7 +37,7 @@ def pretrain_mixer(
         "policy": PolicyConfig(name="samix", alpha=config.alpha),
         "start": encoder if config.start == "pseudo_labels" else None,
         "mixer": config,
-        "pseudo_labels": pseudo_labels if config.objective == "cluster" else None,
+        **label_inputs(config, None, pseudo_labels, clusters),
     }
     fields = job_fields("mixer_pretraining", "mixer", training, seed, **inputs)
     return run_job(moco.pretrain_mixer, moco.MoCoJob(**fields, **inputs))
@@ -47,9 +48,11 @@ def score_mixer(bundle: WeightsFile) -> tuple[dict[str, float], Any]:
     from samix.analysis.curves import curves_figure
 
     history = bundle.metadata["history"]
-    keys = ("mixer_local", "mixer_global", "mask_error", "mask_variance", "queue_top1", "loss")
-    metrics = {f"mixer.{key.removeprefix('mixer_')}": history[-1][key] for key in keys}
-    return metrics, curves_figure({"SAMix": history}, list(keys[:4]))
+    # steps without the Mixer's training lack its terms
+    keys = ["mixer_local", "mixer_global", "mask_error", "mask_variance", "loss"]
+    last = {key: next(row[key] for row in reversed(history) if key in row) for key in keys}
+    metrics = {f"mixer.{key.removeprefix('mixer_')}": value for key, value in last.items()}
+    return metrics, curves_figure({"SAMix": history}, keys[:4])
 
 
 def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: pd.DataFrame) -> tuple[Any, Any]:

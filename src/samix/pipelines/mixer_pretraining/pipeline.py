@@ -20,6 +20,7 @@ def create_pipeline() -> Pipeline:
                     LABELS,
                     ENCODER,
                     "params:mixer_pretraining",
+                    "params:pseudo_labels",
                     "params:model",
                     "params:training",
                     "params:seed",
@@ -37,5 +38,11 @@ def create_pipeline() -> Pipeline:
         ],
         namespace="mixer_pretraining",
         inputs={CARD, MANIFEST, LABELS, ENCODER},
-        parameters={"params:mixer_pretraining", "params:model", "params:training", "params:seed"},
+        parameters={
+            "params:mixer_pretraining",
+            "params:pseudo_labels",
+            "params:model",
+            "params:training",
+            "params:seed",
+        },
     )

@@ -3,21 +3,24 @@
 from kedro.pipeline import Node, Pipeline
 
 from samix.pipelines.reporting import nodes
-from samix.pipelines.reporting.contents import METRICS, PICTURES
+from samix.pipelines.reporting.contents import SSL, Contents
+
+RUN_INFO = "reporting.run_info"
 
 
-def create_pipeline() -> Pipeline:
-    """The stage reporting."""
+def create_pipeline(namespace: str = "reporting", contents: Contents = SSL) -> Pipeline:
+    """The stage reporting, or for other contents its like under another name."""
+    summarise, write_report = nodes.summariser(contents.metrics), nodes.report_writer(contents.pictures)
     return Pipeline(
         [
-            Node(nodes.summarise, ["run_info", *METRICS], "summary", name="summarise"),
+            Node(summarise, [RUN_INFO, *contents.metrics], "summary", name="summarise"),
             Node(
-                nodes.write_report,
-                ["summary", "run_info", *PICTURES],
+                write_report,
+                ["summary", RUN_INFO, *contents.pictures],
                 ["report_html", "report_markdown"],
                 name="write_report",
             ),
         ],
-        namespace="reporting",
-        inputs={*METRICS, *PICTURES},
+        namespace=namespace,
+        inputs={RUN_INFO, *contents.metrics, *contents.pictures},
     )

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from samix.config.ssl import ModelConfig
-from samix.config.stages import MixerPretrainingConfig, SSLTrainingConfig
+from samix.config.stages import MixerPretrainingConfig, PseudoLabelsConfig, SSLTrainingConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
-from samix.pipelines.jobs import job_fields
+from samix.pipelines.jobs import job_fields, label_inputs
 
 
 def train_encoder(
@@ -20,6 +20,7 @@ def train_encoder(
     pseudo_labels: pd.DataFrame,
     config: SSLTrainingConfig,
     mixer: MixerPretrainingConfig,
+    clusters: PseudoLabelsConfig,
     model: ModelConfig,
     training: TrainingConfig,
     seed: int,
@@ -29,16 +30,17 @@ def train_encoder(
     from samix.training import run_job
 
     policy = config.policy
-    online = policy.name == "samix"
+    own_mixer = mixer.model_copy(update={"alpha": policy.alpha}) if policy.name == "samix" else None
+    own_bundle = bundle if policy.name == "samix_p" else None
     inputs: dict[str, Any] = {
         "card": card,
         "manifest": manifest,
         "model": model,
         "epochs": config.epochs,
         "policy": policy,
-        "mixer": mixer.model_copy(update={"alpha": policy.alpha}) if online else None,
-        "bundle": bundle if policy.name == "samix_p" else None,
-        "pseudo_labels": pseudo_labels if online and mixer.objective == "cluster" else None,
+        "mixer": own_mixer,
+        "bundle": own_bundle,
+        **label_inputs(own_mixer, own_bundle, pseudo_labels, clusters),
     }
     fields = job_fields("ssl_training", "ssl", training, seed, **inputs)
     return run_job(moco.train_encoder, moco.MoCoJob(**fields, **inputs))

@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
                     LABELS,
                     "params:ssl_training",
                     "params:mixer_pretraining",
+                    "params:pseudo_labels",
                     "params:model",
                     "params:training",
                     "params:seed",
@@ -37,6 +38,7 @@ def create_pipeline() -> Pipeline:
         parameters={
             "params:ssl_training",
             "params:mixer_pretraining",
+            "params:pseudo_labels",
             "params:model",
             "params:training",
             "params:seed",
