@@ -10,6 +10,7 @@ from samix.pipelines import (
     mixer_pretraining_sl,
     pseudo_labels,
     reporting,
+    samix_ablation,
     sl_training,
     ssl_training,
 )
@@ -34,4 +35,12 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     samix_ssl = sum(ssl.values(), start=Pipeline([]))
     samix_sl = sum(sl.values(), start=data_preparation.create_pipeline(supervised=True))
-    return {"samix_ssl": samix_ssl, "samix_sl": samix_sl, **ssl, **sl, "__default__": samix_ssl}
+    return {
+        "samix_ssl": samix_ssl,
+        "samix_sl": samix_sl,
+        "samix_ablation": data_preparation.create_pipeline(supervised=True)
+        + samix_ablation.create_pipeline(),
+        **ssl,
+        **sl,
+        "__default__": samix_ssl,
+    }

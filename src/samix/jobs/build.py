@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
+from samix import __version__
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
+from samix.config.training import TrainingConfig
 from samix.core.errors import DataError
+from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
 from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.mixer.bundle import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone
+from samix.training import MetricSink
 
 T = TypeVar("T")
 
@@ -57,6 +61,24 @@ def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = N
     if weights is not None:
         encoder.projector.load_state_dict(weights.load(PROJECTOR))
     return encoder
+
+
+def job_fields(
+    label: str, training: TrainingConfig, seed: int, sink: MetricSink | None, **inputs: Any
+) -> dict[str, Any]:
+    """Fields that all jobs share.
+
+    Args: label of the job; inputs, everything the result depends on.
+    Where checkpoints lie and how often they are written does not change the result.
+    """
+    how = training.model_dump(mode="json", include={"devices", "device", "precision"})
+    return {
+        "label": label,
+        "fingerprint": fingerprint(version=__version__, seed=seed, training=how, **inputs),
+        "seed": seed,
+        "training": training,
+        "sink": sink,
+    }
 
 
 def make_policy(

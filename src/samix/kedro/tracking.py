@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 log = logging.getLogger(__name__)
@@ -59,3 +60,18 @@ def stage_sink(prefix: str) -> MlflowSink | None:
     if mlflow is None or run is None:
         return None
     return MlflowSink(mlflow.get_tracking_uri(), run.info.run_id, f"{prefix}/")
+
+
+@contextmanager
+def child_run(name: str, parameters: Mapping[str, object], prefix: str) -> Iterator[MlflowSink | None]:
+    """A run below the active one, for one of several trainings; its sink, or None where no run is active.
+
+    It ends as FAILED where the body raises.
+    """
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is None or mlflow.active_run() is None:
+        yield None
+        return
+    with mlflow.start_run(run_name=name, nested=True):
+        mlflow.log_params(dict(parameters))
+        yield stage_sink(prefix)

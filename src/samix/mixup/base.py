@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from samix.core import distributed
 
-
 Need = Literal["maps", "labels"]
 """What a policy may ask its host for: a field of `Seen`."""
 
@@ -42,11 +41,14 @@ class Seen(NamedTuple):
     labels: Tensor | None = None
 
 
+NOTHING = Seen()
+
+
 class Guides(NamedTuple):
     """What is known of the first and of the second parents, row by row."""
 
-    first: Seen = Seen()
-    second: Seen = Seen()
+    first: Seen = NOTHING
+    second: Seen = NOTHING
 
 
 class Policy(nn.Module, ABC):
@@ -134,7 +136,7 @@ def mix(
     lam: float,
     *,
     generator: np.random.Generator,
-    seen: Seen = Seen(),
+    seen: Seen = NOTHING,
     others: tuple[Tensor, Seen] | None = None,
 ) -> Mixed:
     """Mix `images` (N, 3, H, W) with their partners; `seen` is what the host knows of them.

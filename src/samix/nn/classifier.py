@@ -1,4 +1,4 @@
-"""A backbone with classification heads: the network that supervised training trains, and its momentum twin."""
+"""A backbone with classification heads: the network of supervised training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from samix.nn.backbones import Backbone, Features
 
 
 class Classifier(nn.Module):
-    """Backbone and linear heads by name, Normal(0, 0.01): "plain" for un-mixed images, "mixed" for mixed ones.
+    """Backbone and linear heads, Normal(0, 0.01), by name: "plain" for un-mixed images, "mixed" for mixed ones.
 
     Two names may share one head.
     """

@@ -12,7 +12,7 @@ from samix.nn.backbones import Backbone
 
 
 class Encoded(NamedTuple):
-    """tap (N, C, h, w); pooled (N, width); projected (N, d); projection (N, d), the same with rows of length 1."""
+    """tap (N, C, h, w); pooled (N, width); projected (N, d); projection (N, d), its rows of length 1."""
 
     tap: Tensor
     pooled: Tensor

@@ -1,4 +1,4 @@
-"""What every training node does: name the job, fingerprint its inputs, send its metrics to MLflow."""
+"""What training nodes do: name the job, fingerprint its inputs, send its metrics to MLflow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from samix import __version__
 from samix.config.mixing import SSLMixerTrainingConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import TrainingConfig
-from samix.core.fingerprint import fingerprint
 from samix.core.weights import WeightsFile
 from samix.kedro.tracking import stage_sink
 
@@ -18,19 +16,10 @@ from samix.kedro.tracking import stage_sink
 def job_fields(
     label: str, metrics: str, training: TrainingConfig, seed: int, **inputs: Any
 ) -> dict[str, Any]:
-    """Fields that all jobs share.
+    """Fields that all jobs share; metrics: prefix of its keys in MLflow; see samix.jobs.build.job_fields."""
+    from samix.jobs import build
 
-    Args: label of the job; metrics, prefix of its keys in MLflow; inputs, everything the result depends on.
-    Where checkpoints lie and how often they are written does not change the result.
-    """
-    how = training.model_dump(mode="json", include={"devices", "device", "precision"})
-    return {
-        "label": label,
-        "fingerprint": fingerprint(version=__version__, seed=seed, training=how, **inputs),
-        "seed": seed,
-        "training": training,
-        "sink": stage_sink(metrics),
-    }
+    return build.job_fields(label, training, seed, stage_sink(metrics), **inputs)
 
 
 def label_inputs(

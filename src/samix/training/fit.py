@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import resource
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ from torch.optim import Optimizer
 
 from samix.config.training import OptimizerConfig
 from samix.core.errors import TrainingError
+from samix.core.files import write_json
 from samix.core.progress import progress_bar
 from samix.core.random import seed_for
 from samix.core.step import StepContext
@@ -113,6 +116,7 @@ class _Run:
 
     def train(self, on_epoch_end: EpochEnd | None, before_epoch: NextEpoch | None) -> None:
         main = self.accelerator.is_main_process
+        first, began = self.step, time.perf_counter()
         label = self.job.label if self.name == "fit" else f"{self.job.label} {self.name}"
         with progress_bar(
             label, self.total, self.step, size=self.batches.batch_size, unit="img", show=main
@@ -133,6 +137,17 @@ class _Run:
                 bar.advance(bar.task_ids[0])
         if main and self.job.sink:
             self.job.sink.flush()
+        if main and self.step > first:
+            seconds = (time.perf_counter() - began) / (self.step - first) * self.batches.steps_per_epoch
+            write_json(self.job.timing_path(self.name), {"seconds_per_epoch": seconds, **self.memory()})
+
+    def memory(self) -> dict[str, float]:
+        """Peak memory in MB: of the GPU, or of this process, earlier trainings included."""
+        if self.accelerator.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self.accelerator.device)
+        else:
+            peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"peak_memory_mb": peak / 2**20}
 
     def train_step(self) -> None:
         ctx = self.context(self.step)

@@ -34,13 +34,15 @@ class Job:
     """What every training job needs; each kind of job adds its own handles and parameters.
 
     work_dir: folder of this job's checkpoints and result; fingerprint: of parameters and inputs;
-    label: shown by the progress bar; sink: live metrics, None for none.
+    label: shown by the progress bar, and the name of its random streams; folder below the training's work
+    folder, None: the label; sink: live metrics, None for none.
     """
 
     label: str
     fingerprint: str
     seed: int
     training: TrainingConfig
+    folder: str | None = None
     sink: MetricSink | None = None
 
     @property
@@ -51,12 +53,16 @@ class Job:
     @property
     def work_dir(self) -> Path:
         """Folder of this job's checkpoints and result."""
-        return self.training.work_dir / self.label.replace(" ", "_")
+        return self.training.work_dir / (self.folder or self.label.replace(" ", "_"))
 
     @property
     def result(self) -> WeightsFile:
         """Handle of the result file, whether it exists or not."""
         return WeightsFile(self.work_dir / "result.safetensors")
+
+    def timing_path(self, name: str = "fit") -> Path:
+        """File that tells what the `fit` called `name` took; not in the result, as no two runs agree."""
+        return self.work_dir / f"{name}.timing.json"
 
     def finish(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Write the result, then drop the checkpoints; called by rank 0 at the end of the worker.

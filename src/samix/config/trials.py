@@ -1,0 +1,83 @@
+"""Lists of trainings that are compared: ablations and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from samix.config.base import Config
+from samix.config.ssl import ModelConfig
+from samix.config.stages import (
+    LinearEvaluationConfig,
+    MixerPretrainingConfig,
+    PseudoLabelsConfig,
+    SSLTrainingConfig,
+)
+from samix.config.supervised import SLTrainingConfig, SupervisedConfig, SupervisedMixerConfig
+from samix.core.errors import ConfigError
+
+Host = Literal["sl", "ssl"]
+
+
+class TrialSettings(Config):
+    """Parameters of the stages that a trial goes through; their names are those of the stages' parameters."""
+
+    model: ModelConfig
+    supervised: SupervisedConfig
+    mixer_pretraining_sl: SupervisedMixerConfig
+    sl_training: SLTrainingConfig
+    pseudo_labels: PseudoLabelsConfig
+    mixer_pretraining: MixerPretrainingConfig
+    ssl_training: SSLTrainingConfig
+    linear_evaluation: LinearEvaluationConfig
+
+    def changed(self, changes: Mapping[str, Any], where: str) -> TrialSettings:
+        """The settings with some values replaced, "sl_training.policy.name" -> "cutmix".
+
+        Raises: ConfigError that names `where` and the key for one that does not exist or cannot be so.
+        """
+        values = self.model_dump()
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            part = values
+            for name in path:
+                if not isinstance(part.get(name), dict):
+                    raise ConfigError(f"{where}: there is no parameter {key}.")
+                part = part[name]
+            part[last] = value
+        try:
+            return TrialSettings.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ConfigError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+
+
+class Variant(Config):
+    """One of the trainings that are compared."""
+
+    name: str = Field(description="as the table shows it")
+    group: str = Field("all", description="variants of a group are compared with each other")
+    host: Host = Field("sl", description="sl: supervised training; ssl: MoCo, then linear evaluation")
+    changes: dict[str, Any] = Field({}, description="parameters that differ, by their dotted names")
+
+
+class AblationConfig(Config):
+    """Pipeline samix_ablation: variants x seeds."""
+
+    seeds: tuple[int, ...] = Field((0, 1), min_length=1)
+    groups: tuple[str, ...] | None = Field(None, description="groups to run; null: all")
+    common: dict[str, Any] = Field({}, description="changes that hold for every variant")
+    variants: tuple[Variant, ...] = Field(min_length=1)
+
+    def chosen(self) -> list[Variant]:
+        """Variants of the groups to run. Raises: ConfigError for a group without variants."""
+        known = {variant.group for variant in self.variants}
+        missing = set(self.groups or ()) - known
+        if missing:
+            raise ConfigError(
+                f"samix_ablation.groups: no variant is of group {', '.join(sorted(missing))}; "
+                f"there are {', '.join(sorted(known))}."
+            )
+        return [v for v in self.variants if self.groups is None or v.group in self.groups]
