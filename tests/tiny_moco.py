@@ -2,48 +2,78 @@
 
 import torch
 
-from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig
+from samix.clustering.memory import ODCMemory
+from samix.config.clustering import ClusteringConfig
+from samix.config.mixing import MaskAdjustConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.step import StepContext
 from samix.data import TwoViews
+from samix.learners.labels import FixedLabels, OnlineLabels
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
 from samix.learners.moco import MoCo
 from samix.mixup import CutMix, Mixer, Mixup, SAMix
 from samix.nn import Encoder, build_backbone
 
-IMAGES, BATCH, CLUSTERS = 12, 4, 3
+IMAGES, BATCH, CLUSTERS, DIM = 12, 4, 3, 6
 CONFIG = MoCoConfig(
-    batch_size=BATCH, queue=2 * BATCH, momentum=0.9, projector=ProjectorConfig(hidden=8, out=6)
+    batch_size=BATCH, queue=2 * BATCH, momentum=0.9, projector=ProjectorConfig(hidden=8, out=DIM)
 )
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2, 2, 0, 1, 1, 2])
 WEIGHTS = torch.tensor([0.5, 1.5, 1.0])
+QUEUE_INDEX = torch.tensor([3, 8, -1, 0, 4, 11, 2, -1])
 SAMIX = ["instance", "cluster"]
 KINDS = ["none", "mixup", "cutmix", *SAMIX]
+ADJUST = MaskAdjustConfig(margin=0.02)
 
 
-def learner_of(kind, seed=0, config=CONFIG, **training):
-    """A tiny host, all networks of which differ and are far from their initial state."""
+def labels_of(kind):
+    """Labels of the 12 images: fixed ones with weights that differ, or a memory that follows the keys."""
+    if kind == "fixed":
+        labels = FixedLabels(LABELS.clone(), CLUSTERS)
+        labels.weights.copy_(WEIGHTS)
+        return labels
+    # centroids at every step, small clusters never: labels change by the keys alone
+    config = ClusteringConfig(clusters=CLUSTERS, centroid_interval=1, small_cluster_interval=1000)
+    memory = ODCMemory(IMAGES, DIM, config)
+    generator = torch.Generator().manual_seed(4)
+    memory.load(torch.randn(IMAGES, DIM, generator=generator, dtype=torch.get_default_dtype()), LABELS)
+    return OnlineLabels(memory)
+
+
+def learner_of(kind, seed=0, config=CONFIG, labels=None, adjust=ADJUST, **training):
+    """A tiny host, all networks of which differ and are far from their initial state.
+
+    labels: "fixed" or "online"; without, SAMix-C has fixed ones and the others have none.
+    """
     torch.manual_seed(seed)
     encoder = Encoder(build_backbone(BackboneConfig(channels=(4, 4, 6, 8))), config.projector)
     policy = {"mixup": Mixup, "cutmix": CutMix}[kind]() if kind in ("mixup", "cutmix") else None
+    source = labels_of(labels or "fixed") if labels or kind == "cluster" else None
     mixer_training = None
     if kind in SAMIX:
         mixer = Mixer(6, MixerConfig(rescale_k=0.25))
-        options = MixerTrainingConfig(objective=kind, mask_adjust=MaskAdjustConfig(margin=0.02), **training)
+        options = SSLMixerTrainingConfig(objective=kind, mask_adjust=adjust, **training)
+        width = 8 if options.cluster.features == "pooled" else DIM
         mixer_training = (
             InstanceMixerTraining(mixer, options)
             if kind == "instance"
-            else ClusterMixerTraining(mixer, options, 8, LABELS, WEIGHTS.to(torch.get_default_dtype()))
+            else ClusterMixerTraining(mixer, options, width, CLUSTERS)
         )
         policy = SAMix(mixer, options.mask_adjust)
-    learner = MoCo(encoder, config, seed=seed, policy=policy, mixer_training=mixer_training)
+    learner = MoCo(encoder, config, seed=seed, policy=policy, mixer_training=mixer_training, labels=source)
+    learner.queue.index.copy_(QUEUE_INDEX)
     with torch.no_grad():
         for parameter in learner.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
     if mixer_training is not None:
         mixer.gamma.data.fill_(0.7)
     return learner
+
+
+def new_keys(learner):
+    """The keys that the last step has made."""
+    return learner._new[0]
 
 
 def batch_of(step, n=BATCH):
@@ -54,4 +84,4 @@ def batch_of(step, n=BATCH):
 
 
 def context(step):
-    return StepContext(seed=0, step=step, total_steps=10, epoch=0)
+    return StepContext(seed=0, step=step, total_steps=10, epoch=step // 2)

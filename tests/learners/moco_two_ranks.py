@@ -9,23 +9,31 @@ import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tiny_moco import batch_of, context, learner_of
+from tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 
 from samix.config.mixing import MaskAdjustConfig
 from samix.core.distributed import local_rows, rank, world_size
 
+SWAP = CONFIG.model_copy(update={"cross_view": "swap"})
+CASES = {
+    "mixup": {"kind": "mixup"},
+    "instance": {"kind": "instance"},
+    "swap": {"kind": "instance", "config": SWAP},
+    "cluster": {"kind": "cluster", "labels": "online"},
+}
+
 
 def step(kind):
     """What happens in one step, statistics frozen; each rank gives its rows of the global batch."""
-    learner = learner_of(kind).eval()
-    if kind == "instance":
+    learner = learner_of(**CASES[kind]).eval()
+    if kind != "mixup":
         learner.policy.adjust = MaskAdjustConfig(mode="off")
     seen = {"encoder": [], "momentum_encoder": [], "mixer": []}
     for name in ("encoder", "momentum_encoder"):
         getattr(learner, name).register_forward_pre_hook(
             lambda _, inputs, n=name: seen[n].append(inputs[0].detach())
         )
-    if kind == "instance":
+    if kind != "mixup":
         learner.mixer_training.mixer.register_forward_hook(
             lambda _, inputs, out: seen["mixer"].append((*inputs[:3], out.mask.detach()))
         )
@@ -33,13 +41,15 @@ def step(kind):
     batch = type(batch_of(0))(*map(local_rows, batch_of(0)))
     metrics = learner(batch, ctx)
     learner.after_step(ctx)
-    seen |= {"keys": learner.new_keys, "queue": learner.queue.keys, "view_q": batch.view_q}
-    return {**seen, "plain": metrics["loss_ssl"].detach()}
+    seen |= {"keys": new_keys(learner), "queue": learner.queue.keys, "view_q": batch.view_q}
+    if learner.labels is not None:
+        seen["labels"] = learner.labels.state_dict()
+    return {**seen, "index": learner.queue.index, "plain": metrics["loss_ssl"].detach()}
 
 
 if __name__ == "__main__":
     number, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=2)
-    torch.save({kind: step(kind) for kind in ("mixup", "instance")}, out)
+    torch.save({kind: step(kind) for kind in CASES}, out)
     dist.destroy_process_group()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_moco import KINDS, batch_of, context, learner_of
 
+from samix.config.mixing import MaskAdjustConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.errors import ConfigError
 from samix.learners.moco import MoCo, check_moco
@@ -30,10 +31,14 @@ def train(learner, optimizers, steps):
         learner.after_step(context(step))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_state_dict_holds_everything(kind):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(kind, {}) for kind in KINDS]
+    + [("cluster", {"labels": "online"}), ("instance", {"labels": "online", "filter_negatives": True})],
+)
+def test_state_dict_holds_everything(kind, options):
     """Two steps, save, load into a learner of other weights, one step: the same as three steps."""
-    whole = learner_of(kind)
+    whole = learner_of(kind, **options)
     optimizers = optimizers_of(whole)
     train(whole, optimizers, range(2))
     file = io.BytesIO()
@@ -41,7 +46,9 @@ def test_state_dict_holds_everything(kind):
     train(whole, optimizers, [2])
 
     file.seek(0)
-    resumed = learner_of(kind, seed=1)
+    resumed = learner_of(kind, seed=1, **options)
+    if resumed.labels is not None:
+        resumed.labels.labels.copy_(resumed.labels.labels.flip(0))
     state, optimizer_states = torch.load(file)
     resumed.load_state_dict(state)
     optimizers = optimizers_of(resumed)
@@ -90,3 +97,9 @@ def test_a_mixer_is_not_left_untrained_in_silence(policy):
     whole = learner_of("instance")
     with pytest.raises(ValueError, match="SAMix as the policy"):
         MoCo(whole.encoder, whole.config, seed=0, policy=policy, mixer_training=whole.mixer_training)
+
+
+def test_a_policy_that_needs_labels_gets_some_or_does_not_start():
+    whole = learner_of("cluster", adjust=MaskAdjustConfig(mode="auto_label"))
+    with pytest.raises(ValueError, match="needs labels of the images"):
+        MoCo(whole.encoder, whole.config, seed=0, policy=whole.policy)

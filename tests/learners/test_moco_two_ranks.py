@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_moco import batch_of, context, learner_of
+from moco_two_ranks import CASES
+from tiny_moco import batch_of, context, learner_of, new_keys
 
 from samix.mixup import draw_lam
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("moco_two_ranks.py")
-KINDS = pytest.mark.parametrize("kind", ["mixup", "instance"])
+KINDS = pytest.mark.parametrize("kind", list(CASES))
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
@@ -32,10 +33,10 @@ def ranks(tmp_path_factory):
 
 def alone(kind):
     """The same step by one process."""
-    learner = learner_of(kind).eval()
+    learner = learner_of(**CASES[kind]).eval()
     plain = learner(batch_of(0), context(0))["loss_ssl"]
     learner.after_step(context(0))
-    return {"keys": learner.new_keys, "queue": learner.queue.keys, "plain": plain}
+    return {"keys": new_keys(learner), "queue": learner.queue, "plain": plain, "learner": learner}
 
 
 def partners(all_rows, rows):
@@ -56,7 +57,9 @@ def test_keys_and_queue_are_those_of_one_process(ranks, kind):
     torch.testing.assert_close(torch.cat([o["keys"] for o in own]), want["keys"], **CLOSE)
     torch.testing.assert_close((own[0]["plain"] + own[1]["plain"]) / 2, want["plain"], **CLOSE)
     assert torch.equal(own[0]["queue"], own[1]["queue"])
-    torch.testing.assert_close(own[0]["queue"], want["queue"], **CLOSE)
+    torch.testing.assert_close(own[0]["queue"], want["queue"].keys, **CLOSE)
+    for rank in own:
+        assert torch.equal(rank["index"], want["queue"].index)
 
 
 @KINDS
@@ -83,15 +86,25 @@ def test_partners_come_from_the_global_batch(ranks):
     assert lams[0] != lams[1]
 
 
-def test_maps_and_images_of_a_branch_use_the_same_partners(ranks):
-    images = batch_of(0).view_q
+@pytest.mark.parametrize("kind", ["instance", "swap", "cluster"])
+def test_maps_and_images_of_a_branch_use_the_same_partners(ranks, kind):
+    batch = batch_of(0)
+    images = batch.view_k if kind == "swap" else batch.view_q
+    maps = alone(kind)["learner"].momentum_encoder.backbone.tap_map(images).detach()
     for branch, encoder in ((0, "encoder"), (1, "momentum_encoder")):
-        maps = torch.cat([rank["instance"]["mixer"][branch][0] for rank in ranks])
         index = []
         for rank in ranks:
-            _, second, _, mask = rank["instance"]["mixer"][branch]
+            _, second, _, mask = rank[kind]["mixer"][branch]
             own = partners(maps, second)
             index += own.tolist()
-            want = mask * rank["instance"]["view_q"] + (1 - mask) * images[own]
-            torch.testing.assert_close(rank["instance"][encoder][1], want, **CLOSE)
+            want = mask * rank[kind]["view_q"] + (1 - mask) * images[own]
+            torch.testing.assert_close(rank[kind][encoder][1], want, **CLOSE)
         assert sorted(index) == list(range(4)) and all(n != partner for n, partner in enumerate(index))
+
+
+def test_labels_that_follow_are_those_of_one_process(ranks):
+    want = alone("cluster")["learner"].labels.state_dict()
+    for rank in ranks:
+        for name, tensor in want.items():
+            torch.testing.assert_close(rank["cluster"]["labels"][name], tensor, msg=name, **CLOSE)
+    assert want["change_ratio"] > 0
