@@ -12,6 +12,7 @@ from samix.mixup.base import (
     draw_pairing,
     mix,
 )
+from samix.mixup.batch import MixedBatch, mix_batch
 from samix.mixup.cutmix import CutMix
 from samix.mixup.fmix import FMix
 from samix.mixup.gridmix import GridMix
@@ -52,6 +53,7 @@ __all__ = [
     "Guides",
     "InterIntra",
     "Mixed",
+    "MixedBatch",
     "Mixer",
     "Mixup",
     "Pairing",
@@ -70,5 +72,6 @@ __all__ = [
     "draw_pairing",
     "greedy_cycle",
     "mix",
+    "mix_batch",
     "stack",
 ]

@@ -13,13 +13,12 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import WeightsFile
-from samix.mixup.base import Guides, Mixed, Seen
+from samix.mixup.base import NOTHING, Guides, Mixed, Seen
 from samix.mixup.mixer.mixer import Mixer, MixerMaps
 from samix.mixup.mixer.policy import SAMix
 from samix.nn import Backbone, build_backbone
 
 KIND = "samix_p"
-NOTHING = Seen()
 
 
 class SAMixP(SAMix):
