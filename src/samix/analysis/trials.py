@@ -63,7 +63,7 @@ def trials_figure(trials: pd.DataFrame) -> Figure:
     return figure
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[Any, Any]) -> str:
     trials = f"{row['trials']} ({row['failed']} failed)" if row["failed"] else row["trials"]
     spread = _spread(row["top1_mean"], row["top1_std"])
     return f"| {row['variant']} | {spread} | {trials} | {row['seconds_per_epoch']:.1f} |"

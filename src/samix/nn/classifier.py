@@ -8,7 +8,7 @@ from samix.nn.backbones import Backbone, Features
 
 
 class Classifier(nn.Module):
-    """Backbone and linear heads, Normal(0, 0.01), by name: "plain" for un-mixed images, "mixed" for mixed ones.
+    """Backbone and linear heads, Normal(0, 0.01), by name: "plain" for un-mixed, "mixed" for mixed images.
 
     Two names may share one head.
     """
