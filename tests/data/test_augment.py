@@ -92,3 +92,24 @@ def test_card_forbids_the_flip_and_gives_size_and_statistics():
     views = augment(images, torch.Generator().manual_seed(0))
     torch.testing.assert_close(views, Normalize(MEAN, STD)(images), atol=2e-5, rtol=0)
     assert Augment.for_data(AugmentConfig(), card | {"flip": True}).config.flip
+
+
+def test_views_are_cut_from_larger_stored_squares():
+    card = {"flip": True, "image_size": 16, "mean": list(MEAN), "std": list(STD)}
+    images = torch.zeros(200, 3, 24, 24, dtype=torch.uint8)
+    images[..., -1, -1] = 255
+    views = Augment.for_data(AugmentConfig(**OFF | {"crop_scale": (0.4, 1.0)}), card)
+    cut = views.view(images, torch.Generator().manual_seed(0))
+    assert cut.shape == (200, 3, 16, 16)
+    # the last stored pixel is beyond the centre that a test sees, and within some crops
+    assert 10 < (cut.amax((1, 2, 3)) > 0.1).sum() < 190
+    assert Normalize.for_data(card)(images).unique().numel() == 3
+
+
+def test_the_test_transform_of_a_card_normalises_the_centre():
+    card = {"image_size": 16, "mean": list(MEAN), "std": list(STD)}
+    images = _images(3, 22)
+    test = Normalize.for_data(card)
+    assert torch.equal(test.crop(images), images[..., 3:19, 3:19])
+    assert torch.equal(test(images), Normalize(MEAN, STD)(images[..., 3:19, 3:19]))
+    assert torch.equal(test(images[..., 3:19, 3:19]), test(images))

@@ -4,7 +4,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from samix.config.data import AugmentConfig, DataConfig
+from samix.config.data import DOWNLOADABLE, AugmentConfig, DataConfig, SupervisedAugmentConfig
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,10 @@ from samix.config.data import AugmentConfig, DataConfig
         {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.0, 0.5)},
         {"mean": (0.5, 0.5, 50.0), "std": (0.5, 0.5, 0.5)},
         {"imagesize": 32},
+        {"image_size": 32, "stored_size": 31},
+        {"classes": 0},
+        {"interpolation": "nearest"},
+        {"source": "cub200", "download": True},
     ],
 )
 def test_data_settings_that_cannot_work_are_refused(settings):
@@ -40,6 +44,41 @@ def test_data_settings_that_cannot_work_are_refused(settings):
 def test_augmentation_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(ValidationError):
         AugmentConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"crop": "random"},
+        {"pad": 0},
+        {"crop_scale": (0.2, 1.5)},
+        {"interpolation": "lanczos"},
+        {"erasing": 1.1},
+        {"rand_augment": "m9-n2"},
+        {"rand_augment": "rand-m9.5"},
+        {"rand_augment": "rand-mstd"},
+        {"rand_augment": "rand-x3"},
+        {"rand_augment": "rand-tnothing"},
+    ],
+)
+def test_supervised_settings_that_cannot_work_are_refused(settings):
+    with pytest.raises(ValidationError):
+        SupervisedAugmentConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    "recipe", ["rand", "rand-m7-n2-mstd0.5", "rand-m9-mstd0.5-inc1", "rand-p0.5-tweights"]
+)
+def test_recipes_of_rand_augment_are_taken(recipe):
+    assert SupervisedAugmentConfig(rand_augment=recipe).rand_augment == recipe
+
+
+def test_every_source_is_named_once():
+    from samix.data.sources import SOURCES
+
+    named = DataConfig.model_fields["source"].annotation.__args__
+    assert set(named) == set(SOURCES)
+    assert set(DOWNLOADABLE) <= set(SOURCES)
 
 
 def test_the_defaults_are_those_of_moco_v2():

@@ -1,6 +1,12 @@
-import pytest
+import os
+from pathlib import Path
 
+import pytest
+import torch
+
+from samix.config.data import DataConfig
 from samix.core.errors import DataError
+from samix.data import open_images, prepare
 from samix.data.sources.folder import Folder
 
 
@@ -55,3 +61,27 @@ def test_a_missing_folder_is_named_with_the_remedy(tmp_path):
 def test_a_folder_without_classes_is_refused(tmp_path):
     with pytest.raises(DataError, match="no class folders"):
         Folder(tmp_path).listing(0.2, 0)
+
+
+def test_images_may_lie_one_level_deeper(folder, tmp_path):
+    nested = tmp_path / "nested"
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            target = nested / {"test": "val"}.get(split, split) / name / "images"
+            target.parent.mkdir(parents=True)
+            (folder / split / name).rename(target)
+    listing = Folder(nested).listing(0.2, 0)
+    assert listing.classes == ["cat", "dog"]
+    assert _paths(listing, "test")[-1] == "val/dog/images/1.png"
+    assert listing.rows["split"].tolist() == ["train"] * 8 + ["test"] * 4
+
+
+def test_the_caltech_excerpt_is_a_folder_with_val():
+    root = Path(os.environ.get("SAMIX_DATA_ROOT", "")) / "caltech20"
+    if not root.is_dir():
+        pytest.skip("SAMIX_DATA_ROOT names no folder with caltech20")
+    config = DataConfig(source="folder", root=root, classes=20, image_size=56, stored_size=64, limit=40)
+    prepared = prepare(config, seed=0)
+    assert prepared.card["counts"] == {"train": 40, "test": 20}
+    assert prepared.manifest["path"].iloc[-1].startswith("val/")
+    assert open_images(prepared.card, prepared.manifest, "test").fetch(torch.arange(20)).shape[-1] == 64

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from samix.config.data import DataConfig
 from samix.core.errors import ConfigError, DataError
-from samix.data import open_images, prepare
+from samix.data import open_images, prepare, pretraining_split
 
 
 def _folder_config(root, **settings):
@@ -36,7 +36,7 @@ def test_card_is_json_and_complete(digits):
     assert card == digits.card
     assert card["classes"] == [str(digit) for digit in range(10)]
     assert (card["name"], card["source"], card["root"], card["flip"]) == ("digits", "digits", None, False)
-    assert (card["image_size"], card["duplicates"]) == (32, 0)
+    assert (card["image_size"], card["stored_size"], card["duplicates"]) == (32, 32, 0)
 
 
 def test_digits_are_read_back_with_full_ink_as_255(digits):
@@ -111,6 +111,31 @@ def test_folder_becomes_rows_and_the_same_pixels_again(folder):
         expected = np.asarray(image.convert("RGB").resize((10, 8), Image.Resampling.BILINEAR))[:, 1:9]
     difference = store.fetch(torch.tensor([5]))[0].permute(1, 2, 0).numpy().astype(int) - expected
     assert np.abs(difference).max() <= 2
+
+
+def test_larger_squares_are_kept_and_described(folder):
+    config = _folder_config(folder, stored_size=10, interpolation="bicubic")
+    prepared = prepare(config, seed=0)
+    card = prepared.card
+    assert (card["image_size"], card["stored_size"], card["interpolation"]) == (8, 10, "bicubic")
+    store = open_images(card, prepared.manifest, "train")
+    images = store.fetch(torch.arange(8))
+    with Image.open(folder / prepared.manifest["path"].iloc[3]) as image:
+        expected = np.asarray(image.convert("RGB"))[:, 1:11]  # 12 x 10 pixels: its height fits already
+    assert (images[3].permute(1, 2, 0).numpy() == expected).all()
+    assert card["mean"] == pytest.approx((images / 255).double().mean((0, 2, 3)).tolist(), abs=1e-5)
+
+
+def test_another_number_of_classes_than_expected_is_refused_before_images_are_read(folder):
+    assert prepare(_folder_config(folder, classes=2), seed=0).card["classes"] == ["cat", "dog"]
+    (folder / "train/cat/0.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"'pets' has 2 classes, data_preparation\.classes=1000: ") as caught:
+        prepare(_folder_config(folder, classes=1000), seed=0)
+    assert "cannot read" not in str(caught.value)
+
+
+def test_pretraining_sees_the_training_images_where_all_have_labels(digits):
+    assert pretraining_split(digits.manifest) == "train"
 
 
 def test_checksum_follows_the_pixels_not_the_file(folder):

@@ -52,7 +52,7 @@ def test_every_colour_mode_becomes_rgb(mode, tmp_path):
 
 def test_grey_arrays_become_three_equal_channels():
     pixels = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
-    images = ArrayReader(pixels, 8).read(np.array([1]))
+    images = ArrayReader(pixels, np.arange(2), 8).read(np.array([1]))
     assert torch.equal(images, torch.from_numpy(pixels[1]).expand(1, 3, 8, 8))
 
 
@@ -63,13 +63,23 @@ def test_fit_square_cuts_the_centre_of_the_longer_side():
         assert torch.equal(fitted, torch.full((1, 3, 8, 8), 200, dtype=torch.uint8))
 
 
+def test_an_array_is_read_by_rows_in_their_order():
+    pixels = np.arange(5 * 192, dtype=np.int64).reshape(5, 8, 8, 3).astype(np.uint8)
+    reader = ArrayReader(pixels, np.array([4, 1, 1]), 8)
+    assert len(reader) == 3
+    assert (reader.original(0) == pixels[4]).all()
+    assert (reader.read([2, 0]).permute(0, 2, 3, 1).numpy() == pixels[[1, 4]]).all()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("shape", [(31, 17), (17, 31), (5, 6), (16, 16), (33, 34)])
-def test_fit_square_is_pils_resize_of_the_shorter_side(shape):
+def test_fit_square_is_pils_resize_of_the_shorter_side(shape, interpolation):
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     scale = 16 / min(shape)
     height, width = (round(side * scale) for side in shape)
-    resized = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+    method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    resized = np.asarray(Image.fromarray(pixels).resize((width, height), method))
     top, left = (height - 16) // 2, (width - 16) // 2
     expected = resized[top : top + 16, left : left + 16].astype(int)
-    fitted = fit_square(torch.from_numpy(pixels).permute(2, 0, 1)[None], 16)
+    fitted = fit_square(torch.from_numpy(pixels).permute(2, 0, 1)[None], 16, interpolation)
     assert np.abs(fitted[0].permute(1, 2, 0).numpy() - expected).max() <= 2

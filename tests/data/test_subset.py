@@ -46,13 +46,13 @@ def test_subset_is_sorted_unique_and_random():
 
 def test_limit_keeps_test_in_proportion_and_every_class():
     labels = np.concatenate([np.repeat(np.arange(4), 25), np.repeat(np.arange(4), 5)])
-    is_train = np.arange(120) < 100
-    kept = limited(labels, is_train, 40, seed=0)
+    split = np.repeat(["train", "test"], [100, 20])
+    kept = limited(labels, split, 40, seed=0)
     assert [(kept < 100).sum(), (kept >= 100).sum()] == [40, 8]
-    few = limited(labels, is_train, 4, seed=0)
+    few = limited(labels, split, 4, seed=0)
     assert sorted(labels[few[few < 100]]) == sorted(labels[few[few >= 100]]) == [0, 1, 2, 3]
-    assert (kept == limited(labels, is_train, 40, seed=0)).all()
-    other = limited(labels, is_train, 40, seed=1)
+    assert (kept == limited(labels, split, 40, seed=0)).all()
+    other = limited(labels, split, 40, seed=1)
     assert (kept[:40] != other[:40]).any() and (kept[40:] != other[40:]).any()
 
 
@@ -62,4 +62,11 @@ def test_limit_keeps_test_in_proportion_and_every_class():
 def test_a_limit_that_cannot_be_met_names_the_number(limit, message):
     labels = np.concatenate([np.repeat(np.arange(4), 25), np.arange(4)])
     with pytest.raises(ConfigError, match=message):
-        limited(labels, np.arange(104) < 100, limit, seed=0)
+        limited(labels, np.repeat(["train", "test"], [100, 4]), limit, seed=0)
+
+
+def test_limit_keeps_unlabelled_images_in_proportion():
+    labels = np.concatenate([np.arange(20) % 2, np.arange(10) % 2, np.full(50, -1)])
+    split = np.repeat(["train", "test", "unlabelled"], [20, 10, 50])
+    kept = limited(labels, split, 8, seed=0)
+    assert [(split[kept] == name).sum() for name in ("train", "test", "unlabelled")] == [8, 4, 20]

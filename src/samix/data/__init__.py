@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from samix.data.augment import Augment, CropFlip, Normalize, Transform
 from samix.data.order import Labelled, LabelledBatches, TwoViewBatches, TwoViews, epoch_order, iterate
-from samix.data.prepare import Prepared, open_images, prepare
+from samix.data.prepare import Prepared, open_images, prepare, pretraining_split
 from samix.data.store import ImageStore, MemoryStore, ReadingStore
+from samix.data.supervised import SupervisedAugment
 
 __all__ = [
     "Augment",
@@ -17,6 +18,7 @@ __all__ = [
     "Normalize",
     "Prepared",
     "ReadingStore",
+    "SupervisedAugment",
     "Transform",
     "TwoViewBatches",
     "TwoViews",
@@ -24,4 +26,5 @@ __all__ = [
     "iterate",
     "open_images",
     "prepare",
+    "pretraining_split",
 ]

@@ -10,23 +10,33 @@ from torch import Tensor
 
 from samix.config.data import AugmentConfig
 from samix.data.blur import gaussian_blur, kernel_size
-from samix.data.colour import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, gray
-from samix.data.geometry import crop_resize, random_coins, random_crops
+from samix.data.colour import gray, jitter
+from samix.data.geometry import centre_crop, crop_resize, random_coins, random_crops
 
-# uint8 (n, 3, S, S) and a generator on the same device to normalised float32 (n, 3, S, S).
+# uint8 (n, 3, S, S) and a generator on the same device to normalised float32 (n, 3, image_size, image_size).
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
 class Normalize:
-    """The plain test transform: pixels to [0, 1], minus mean, over std (each (3,))."""
+    """The plain test transform: the centre (all of it for size None), minus mean, over std (each (3,))."""
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], size: int | None = None) -> None:
+        self.size = size
         self.mean = torch.tensor(mean, dtype=torch.float32)[:, None, None]
         self.std = torch.tensor(std, dtype=torch.float32)[:, None, None]
 
+    @classmethod
+    def for_data(cls, card: Mapping[str, Any]) -> Self:
+        """With the statistics of a data card, cutting its images from what is stored."""
+        return cls(card["mean"], card["std"], card["image_size"])
+
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """uint8 (n, 3, S, S) to float32. Nothing is drawn: the generator makes it stand for any transform."""
-        return self.of_unit(images.to(torch.float32) / 255)
+        return self.of_unit(self.crop(images).to(torch.float32) / 255)
+
+    def crop(self, images: Tensor) -> Tensor:
+        """The part of images (n, 3, S, S) that the test sees."""
+        return images if self.size is None else centre_crop(images, self.size)
 
     def of_unit(self, x: Tensor) -> Tensor:
         """Normalise float images in [0, 1]."""
@@ -52,15 +62,15 @@ class CropFlip:
         return cls(config, card["image_size"], card["mean"], card["std"])
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw one view of each of uint8 `images` (n, 3, S, S): normalised float32 (n, 3, S, S)."""
+        """Draw one view of each of uint8 `images` (n, 3, S, S): normalised float32 of side image_size."""
         return self.normalize.of_unit(self.view(images, generator))
 
     def view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The view before normalisation, in [0, 1]."""
         config = self.config
-        boxes = random_crops(len(images), self.image_size, config.crop_scale, config.crop_ratio, generator)
+        boxes = random_crops(len(images), images.shape[-1], config.crop_scale, config.crop_ratio, generator)
         flip = random_coins(len(images), 0.5 if config.flip else 0.0, generator)
-        return crop_resize(images.to(torch.float32) / 255, boxes, flip)
+        return crop_resize(images.to(torch.float32) / 255, boxes, flip, self.image_size)
 
 
 class Augment(CropFlip):
@@ -68,21 +78,11 @@ class Augment(CropFlip):
 
     def view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The view before normalisation, in [0, 1]."""
-        x = self._jitter(super().view(images, generator), generator)
-        x = torch.where(random_coins(len(x), self.config.gray_p, generator)[:, None, None, None], gray(x), x)
-        return self._blur(x, generator)
-
-    def _jitter(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Colour jitter in the fixed order brightness, contrast, saturation, hue."""
         config = self.config
         strength = (config.brightness, config.contrast, config.saturation, config.hue)
-        draws = torch.rand(4, len(x), generator=generator, device=x.device) * 2 - 1
-        draws = draws * random_coins(len(x), config.jitter_p, generator)
-        brightness, contrast, saturation, hue = (s * draw for s, draw in zip(strength, draws, strict=True))
-        x = adjust_brightness(x, 1 + brightness)
-        x = adjust_contrast(x, 1 + contrast)
-        x = adjust_saturation(x, 1 + saturation)
-        return adjust_hue(x, hue)
+        x = jitter(super().view(images, generator), strength, config.jitter_p, generator)
+        x = torch.where(random_coins(len(x), config.gray_p, generator)[:, None, None, None], gray(x), x)
+        return self._blur(x, generator)
 
     def _blur(self, x: Tensor, generator: torch.Generator) -> Tensor:
         low, high = self.config.blur_sigma

@@ -24,6 +24,15 @@ def raise_problems(problems: Sequence[str], name: str) -> None:
     raise DataError("\n".join(lines))
 
 
+def check_class_count(listing: Listing, expected: int | None, name: str) -> None:
+    """Raise DataError at once, before a large set is read, where it does not have the classes expected."""
+    if expected is not None and len(listing.classes) != expected:
+        raise DataError(
+            f"data set {name!r} has {len(listing.classes)} classes, data_preparation.classes={expected}: "
+            "root may be another set, or its folders may be nested otherwise than CLASS/*"
+        )
+
+
 def listing_problems(listing: Listing, published: Mapping[str, int] | None) -> list[str]:
     """Problems of a listing: classes that cannot be learnt, wrong counts of a published set."""
     rows = listing.rows

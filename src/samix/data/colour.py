@@ -8,11 +8,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from samix.data.geometry import random_coins
+
 
 def gray(x: Tensor) -> Tensor:
     """Luma (n, 1, H, W) of ITU-R 601."""
     red, green, blue = x.unbind(1)
     return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+
+
+def jitter(
+    x: Tensor, strength: tuple[float, float, float, float], p: float, generator: torch.Generator
+) -> Tensor:
+    """Jitter a share `p` of the images in the fixed order brightness, contrast, saturation, hue.
+
+    Args: strength of each: factors from U(1 - s, 1 + s), hue from U(-s, s).
+    """
+    draws = torch.rand(4, len(x), generator=generator, device=x.device) * 2 - 1
+    draws = draws * random_coins(len(x), p, generator)
+    brightness, contrast, saturation, hue = (s * draw for s, draw in zip(strength, draws, strict=True))
+    x = adjust_brightness(x, 1 + brightness)
+    x = adjust_contrast(x, 1 + contrast)
+    x = adjust_saturation(x, 1 + saturation)
+    return adjust_hue(x, hue)
 
 
 def adjust_brightness(x: Tensor, factor: Tensor) -> Tensor:

@@ -10,9 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from samix.config.data import DataConfig
+from samix.config.data import DataConfig, Interpolation
 from samix.core.errors import DataError
-from samix.data.checks import duplicate_problems, duplicates, listing_problems, raise_problems
+from samix.data.checks import (
+    check_class_count,
+    duplicate_problems,
+    duplicates,
+    listing_problems,
+    raise_problems,
+)
 from samix.data.sources import SOURCES, Source
 from samix.data.store import ImageStore, store_of
 from samix.data.subset import limited
@@ -20,13 +26,14 @@ from samix.data.survey import channel_statistics, overall_checksum, survey
 
 logger = logging.getLogger(__name__)
 COLUMNS = ["index", "path", "label", "class_name", "split", "checksum"]
+SPLITS = ("train", "test", "unlabelled")
 
 
 class Prepared(NamedTuple):
     """What is known of a data set before anyone trains on it.
 
-    manifest: one row an image, columns COLUMNS; card: JSON dict; class_counts: columns label, class_name,
-    train and test.
+    manifest: one row an image, columns COLUMNS, split one of SPLITS; an unlabelled row has label -1 and no
+    class_name. card: JSON dict; class_counts: columns label, class_name, train and test.
     """
 
     manifest: pd.DataFrame
@@ -42,16 +49,17 @@ def prepare(config: DataConfig, seed: int) -> Prepared:
     """
     source = SOURCES[config.source](config.root, config.download)
     listing = source.listing(config.test_fraction, seed)
+    check_class_count(listing, config.classes, source.name)
     problems = listing_problems(listing, source.published)
     rows = listing.rows
-    if rows["split"].nunique() < 2:
+    if not {"train", "test"} <= set(rows["split"]):
         raise_problems(problems, source.name)
     if config.limit is not None:
-        is_train = (rows["split"] == "train").to_numpy()
-        rows = rows.iloc[limited(rows["label"].to_numpy(), is_train, config.limit, seed)]
-    rows = pd.concat([rows[rows["split"] == split] for split in ("train", "test")], ignore_index=True)
-    rows["class_name"] = np.array(listing.classes, dtype=object)[rows["label"]]
-    manifest, unreadable = _with_checksums(source, rows, config.image_size)
+        rows = rows.iloc[limited(rows["label"].to_numpy(), rows["split"].to_numpy(), config.limit, seed)]
+    rows = pd.concat([rows[rows["split"] == split] for split in SPLITS], ignore_index=True)
+    # label -1, no class, takes the name at the end
+    rows["class_name"] = np.array([*listing.classes, ""], dtype=object)[rows["label"]]
+    manifest, unreadable = _with_checksums(source, rows, config)
     repeated = duplicates(manifest)
     if source.published is None:
         problems += duplicate_problems(repeated)
@@ -63,34 +71,44 @@ def prepare(config: DataConfig, seed: int) -> Prepared:
 
 
 def open_images(card: dict[str, Any], manifest: pd.DataFrame, split: str) -> ImageStore:
-    """Images of one split ("train" or "test"), in the order of the manifest's rows.
+    """Squares (side card["stored_size"]) of one of SPLITS, in the order of the manifest's rows.
 
+    Labels of unlabelled images are -1. `Normalize.for_data(card)` cuts the images of a test from them.
     Raises: DataError where the source no longer fits the manifest, such as a file that vanished.
     """
     root = None if card["root"] is None else Path(card["root"])
-    return _open(SOURCES[card["source"]](root), manifest, split, card["image_size"])
+    source = SOURCES[card["source"]](root)
+    return _open(source, manifest, split, card["stored_size"], card["interpolation"])
 
 
-def _open(source: Source, manifest: pd.DataFrame, split: str, image_size: int) -> ImageStore:
+def pretraining_split(manifest: pd.DataFrame) -> str:
+    """The split that self-supervised training sees: "unlabelled" where there is one, else "train"."""
+    return "unlabelled" if (manifest["split"] == "unlabelled").any() else "train"
+
+
+def _open(
+    source: Source, manifest: pd.DataFrame, split: str, size: int, interpolation: Interpolation
+) -> ImageStore:
     rows = manifest[manifest["split"] == split]
     if rows.empty:
         raise DataError(f"the manifest of {source.name!r} has no row of split {split!r}")
     labels = torch.tensor(rows["label"].to_numpy(), dtype=torch.int64)
-    return store_of(source.reader(rows, image_size), labels)
+    return store_of(source.reader(rows, size, interpolation), labels)
 
 
-def _with_checksums(source: Source, rows: pd.DataFrame, image_size: int) -> tuple[pd.DataFrame, list[str]]:
+def _with_checksums(source: Source, rows: pd.DataFrame, config: DataConfig) -> tuple[pd.DataFrame, list[str]]:
     parts, problems = [], []
     for _, part in rows.groupby("split", sort=False):
-        found = survey(source.reader(part, image_size))
+        found = survey(source.reader(part, config.image_size, config.interpolation))
         parts.append(part.assign(checksum=found.checksums))
         problems += found.problems
     return pd.concat(parts, ignore_index=True)[COLUMNS], problems
 
 
 def _card(config: DataConfig, source: Source, classes: list[str], manifest: pd.DataFrame) -> dict[str, Any]:
+    stored = config.stored_size or config.image_size
     if config.mean is None or config.std is None:
-        mean, std = channel_statistics(_open(source, manifest, "train", config.image_size))
+        mean, std = channel_statistics(_open(source, manifest, "train", stored, config.interpolation))
     else:
         mean, std = list(config.mean), list(config.std)
     counts = manifest["split"].value_counts()
@@ -100,10 +118,12 @@ def _card(config: DataConfig, source: Source, classes: list[str], manifest: pd.D
         "source": config.source,
         "root": None if config.root is None else str(config.root),
         "image_size": config.image_size,
+        "stored_size": stored,
+        "interpolation": config.interpolation,
         "mean": mean,
         "std": std,
         "classes": classes,
-        "counts": {split: int(counts.get(split, 0)) for split in ("train", "test")},
+        "counts": {split: int(counts[split]) for split in SPLITS if split in counts},
         "checksum": overall_checksum(keys.tolist()),
         "flip": source.flip,
     }

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from samix.config.data import Interpolation
 from samix.core.errors import DataError
 
 Result = TypeVar("Result")
@@ -44,30 +45,45 @@ class Reader(ABC):
 
 
 class ArrayReader(Reader):
-    """Images of one array, uint8 (N, H, W) or (N, H, W, 3)."""
+    """Images of one array, uint8 (M, H, W) or (M, H, W, 3), which may be a memory-mapped file.
 
-    def __init__(self, pixels: np.ndarray, image_size: int) -> None:
+    Args: rows (N,) of the array that are the images.
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        rows: np.ndarray,
+        image_size: int,
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
         self.pixels = pixels
+        self.rows = rows
         self.image_size = image_size
+        self.interpolation = interpolation
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.rows)
 
     def original(self, position: int) -> np.ndarray:
         """See `Reader`; grey becomes RGB."""
-        return _rgb(self.pixels[position])
+        return _rgb(np.asarray(self.pixels[self.rows[position]]))
 
     def read(self, positions: Sequence[int] | np.ndarray) -> Tensor:
         """See `Reader`."""
-        return fit_square(_to_tensor(_rgb(self.pixels[positions])), self.image_size)
+        images = _to_tensor(_rgb(self.pixels[self.rows[positions]]))
+        return fit_square(images, self.image_size, self.interpolation)
 
 
 class FileReader(Reader):
     """Image files, decoded when asked for, by a few threads (PIL decodes outside the interpreter lock)."""
 
-    def __init__(self, paths: Sequence[Path], image_size: int) -> None:
+    def __init__(
+        self, paths: Sequence[Path], image_size: int, interpolation: Interpolation = "bilinear"
+    ) -> None:
         self.paths = paths
         self.image_size = image_size
+        self.interpolation = interpolation
         self.threads = min(8, os.cpu_count() or 1)
 
     def __len__(self) -> int:
@@ -92,19 +108,19 @@ class FileReader(Reader):
             return list(pool.map(function, positions))
 
     def _fitted(self, position: int) -> Tensor:
-        return fit_square(_to_tensor(self.original(position)[None]), self.image_size)
+        return fit_square(_to_tensor(self.original(position)[None]), self.image_size, self.interpolation)
 
 
-def fit_square(images: Tensor, size: int) -> Tensor:
+def fit_square(images: Tensor, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
     """Resize (n, 3, H, W) uint8 so that the shorter side is `size`, then cut the centre: (n, 3, size, size).
 
-    Bilinear, with low-pass filtering where it shrinks.
+    With low-pass filtering where it shrinks, as PIL does.
     """
     height, width = images.shape[-2:]
     scale = size / min(height, width)
     target = (max(size, round(height * scale)), max(size, round(width * scale)))
     if target != (height, width):
-        images = functional.interpolate(images, size=target, mode="bilinear", antialias=True)
+        images = functional.interpolate(images, size=target, mode=interpolation, antialias=True)
     top, left = (target[0] - size) // 2, (target[1] - size) // 2
     return images[..., top : top + size, left : left + size].contiguous()
 

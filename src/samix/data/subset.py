@@ -47,18 +47,21 @@ def class_quota(counts: np.ndarray, total: int) -> np.ndarray:
     return np.asarray(quota + 1)
 
 
-def limited(labels: np.ndarray, is_train: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """Sorted positions of `limit` training rows and of test rows in proportion, both stratified.
+def limited(labels: np.ndarray, split: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Sorted positions of `limit` training rows and, in proportion, of test and unlabelled rows, stratified.
 
+    Args: labels (N,) and names of their split (N,), of which train must occur.
     Raises: ConfigError for a limit below the number of classes or above the number of training rows.
     """
-    train, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    train = np.flatnonzero(split == "train")
     classes = len(np.unique(labels[train]))
     if limit < classes:
         raise ConfigError(f"data_preparation.limit={limit} is below the {classes} classes: raise it")
     if limit > len(train):
         raise ConfigError(f"data_preparation.limit={limit}: there are only {len(train)} training images")
-    keep_train = stratified_subset(labels[train], limit, numpy_generator_for(seed, "limit_train"))
-    size = max(round(limit * len(test) / len(train)), len(np.unique(labels[test])))
-    keep_test = stratified_subset(labels[test], size, numpy_generator_for(seed, "limit_test"))
-    return np.sort(np.concatenate([train[keep_train], test[keep_test]]))
+    kept = []
+    for name in np.unique(split):
+        rows = np.flatnonzero(split == name)
+        size = max(round(limit * len(rows) / len(train)), len(np.unique(labels[rows])))
+        kept.append(rows[stratified_subset(labels[rows], size, numpy_generator_for(seed, f"limit_{name}"))])
+    return np.sort(np.concatenate(kept))

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from samix.config.data import DOWNLOADABLE, Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import Reader
 
@@ -20,7 +21,8 @@ class Listing:
     """Rows of a source before any image is read.
 
     classes: names in label order; rows: columns index (row in the source's own split), path (str below the
-    root, or None), label and split; problems: what the source found wrong, one sentence each.
+    source's folder, or None), label (-1 where split is unlabelled) and split (train, test or unlabelled);
+    problems: what the source found wrong, one sentence each.
     """
 
     classes: list[str]
@@ -31,8 +33,8 @@ class Listing:
 class Source(ABC):
     """One data set on disk (or in a library), opened.
 
-    published: images a split must have (train, test) where the set is a published one; such a set is taken
-    as it is, so images that it holds twice are reported and not refused. flip: mirroring keeps the class.
+    published: images a split must have where the set is a published one; such a set is taken as it is, so
+    images that it holds twice are reported and not refused. flip: mirroring keeps the class.
     """
 
     published: ClassVar[Mapping[str, int] | None] = None
@@ -41,10 +43,10 @@ class Source(ABC):
 
     @abstractmethod
     def listing(self, test_fraction: float, seed: int) -> Listing:
-        """All rows of both splits. A source without splits of its own is split by fraction and seed."""
+        """All rows. A source without splits of its own is split by fraction and seed."""
 
     @abstractmethod
-    def reader(self, rows: pd.DataFrame, image_size: int) -> Reader:
+    def reader(self, rows: pd.DataFrame, image_size: int, interpolation: Interpolation) -> Reader:
         """Pixels of `rows` (of one split, in their order). Raises DataError where a row does not fit."""
 
 
@@ -57,10 +59,10 @@ def existing_root(root: Path | None, source: str) -> Path:
     return root
 
 
-def missing(root: Path, source: str) -> str:
-    """The sentence for files that are not there."""
-    advice = "set SAMIX_DATA_ROOT to the folder that holds it"
-    if source != "folder":
+def missing(root: Path, source: str, what: str = "it") -> str:
+    """The sentence for files that are not there; `what` is the name of the set's folder."""
+    advice = f"set SAMIX_DATA_ROOT to the folder that holds {what}"
+    if source in DOWNLOADABLE:
         advice += " or data_preparation.download=true"
     return f"source {source!r}: no usable data in {root}: {advice}"
 
@@ -81,3 +83,15 @@ def match_rows(rows: pd.DataFrame, labels: np.ndarray, source: str) -> np.ndarra
             "its files changed, run data_preparation again"
         )
     return index
+
+
+def existing_files(rows: pd.DataFrame, root: Path) -> list[Path]:
+    """Files of `rows`, in their order. Raises DataError, naming the first, where some are gone."""
+    paths = [root / path for path in rows["path"]]
+    vanished = [path for path in paths if not path.is_file()]
+    if vanished:
+        raise DataError(
+            f"images of the manifest that are gone: {len(vanished)}, the first is {vanished[0]}; "
+            "restore them or run data_preparation again"
+        )
+    return paths

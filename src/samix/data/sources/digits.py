@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
 
+from samix.config.data import Interpolation
 from samix.data.readers import ArrayReader
 from samix.data.sources.base import Listing, Source, match_rows, rows_of
 from samix.data.subset import stratified_split
@@ -31,6 +32,7 @@ class Digits(Source):
         split = stratified_split(self.labels, test_fraction, seed)
         return Listing([str(digit) for digit in range(10)], rows_of(self.labels, split))
 
-    def reader(self, rows: pd.DataFrame, image_size: int) -> ArrayReader:
+    def reader(self, rows: pd.DataFrame, image_size: int, interpolation: Interpolation) -> ArrayReader:
         """See `Source`."""
-        return ArrayReader(self.pixels[match_rows(rows, self.labels, self.name)], image_size)
+        positions = match_rows(rows, self.labels, self.name)
+        return ArrayReader(self.pixels, positions, image_size, interpolation)

@@ -1,4 +1,7 @@
-"""A tree of image files: root/train/CLASS/* with root/test or root/val, or root/CLASS/* to be split."""
+"""A tree of image files: root/train/CLASS/* with root/test or root/val, or root/CLASS/* to be split.
+
+ImageNet, iNaturalist and Places205 are used in this layout.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import FileReader
-from samix.data.sources.base import Listing, Source, existing_root
+from samix.data.sources.base import Listing, Source, existing_files, existing_root
 from samix.data.subset import stratified_split
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 
 
 class Folder(Source):
-    """Class names are folder names, labels their alphabetical order; other and hidden files are skipped."""
+    """Class names are folder names, labels their alphabetical order; other and hidden files are skipped.
+
+    Images may lie deeper in the class's folder, as in CLASS/images/*.
+    """
 
     def __init__(self, root: Path | None, download: bool = False) -> None:
         self.root = existing_root(root, "folder")
@@ -33,16 +40,9 @@ class Folder(Source):
             raise DataError(f"{self.root} has train/ but no classes in test/ or val/: add one of them")
         return _list({"train": self.root / "train", "test": held_out[0]}, self.root)
 
-    def reader(self, rows: pd.DataFrame, image_size: int) -> FileReader:
+    def reader(self, rows: pd.DataFrame, image_size: int, interpolation: Interpolation) -> FileReader:
         """See `Source`."""
-        paths = [self.root / path for path in rows["path"]]
-        vanished = [path for path in paths if not path.is_file()]
-        if vanished:
-            raise DataError(
-                f"images of the manifest that are gone: {len(vanished)}, the first is {vanished[0]}; "
-                "restore them or run data_preparation again"
-            )
-        return FileReader(paths, image_size)
+        return FileReader(existing_files(rows, self.root), image_size, interpolation)
 
 
 def _list(folders: dict[str, Path], root: Path) -> Listing:

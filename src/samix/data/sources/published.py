@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import ArrayReader
 from samix.data.sources.base import Listing, Source, existing_root, match_rows, missing, rows_of
+
+# What torchvision lets through: absent or damaged by md5, truncated, wrong header, no network.
+UNUSABLE = (RuntimeError, OSError, ValueError, AssertionError, EOFError)
 
 
 class PublishedArrays(Source):
@@ -30,8 +34,7 @@ class PublishedArrays(Source):
     def _load(self, root: Path, train: bool, download: bool) -> Any:
         try:
             return self.open(root, train, download)
-        # What torchvision lets through: absent or damaged by md5, truncated, wrong header, no network.
-        except (RuntimeError, OSError, ValueError, AssertionError, EOFError) as error:
+        except UNUSABLE as error:
             raise DataError(f"{missing(root, self.name)} ({error})") from error
 
     def listing(self, test_fraction: float, seed: int) -> Listing:
@@ -39,9 +42,9 @@ class PublishedArrays(Source):
         rows = [rows_of(np.asarray(data.targets), split) for split, data in self.splits.items()]
         return Listing(list(self.splits["train"].classes), pd.concat(rows, ignore_index=True))
 
-    def reader(self, rows: pd.DataFrame, image_size: int) -> ArrayReader:
+    def reader(self, rows: pd.DataFrame, image_size: int, interpolation: Interpolation) -> ArrayReader:
         """See `Source`."""
         split = rows["split"].iloc[0]
         data = self.splits[split]
         positions = match_rows(rows, np.asarray(data.targets), f"{self.name}, {split}")
-        return ArrayReader(np.asarray(data.data)[positions], image_size)
+        return ArrayReader(np.asarray(data.data), positions, image_size, interpolation)
