@@ -1,18 +1,7 @@
 """Small folders of real image files."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
-from PIL import Image
-
-
-def write_image(path: Path, seed: int, size: tuple[int, int] = (12, 10)) -> Path:
-    """Write noise of `size` (width, height); equal seeds give equal pixels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
+from fake_sets import write_image
 
 
 @pytest.fixture

@@ -1,11 +1,19 @@
-"""Published data sets in their own file formats, with a few images of noise."""
+"""Images of noise, and published data sets of them in their own file formats."""
 
 import hashlib
 import pickle
 from pathlib import Path
 
 import numpy as np
-from conftest import write_image
+from PIL import Image
+
+
+def write_image(path: Path, seed: int, size: tuple[int, int] = (12, 10)) -> Path:
+    """Write noise of `size` (width, height); equal seeds give equal pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
 
 
 def md5(path: Path) -> str:
