@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from samix.config.mixing import MixerTrainingConfig
+from samix.config.mixing import ClusterConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.core.step import StepContext
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.mixup import Mixer
+from samix.learners.mixer_training import ClusterMixerTraining, HostStep, InstanceMixerTraining
+from samix.mixup import Mixer, draw_pairing
+from samix.mixup.mixer.step import Side
 from samix.nn import Encoder, build_backbone, momentum_copy
 from samix.objectives import InstanceObjective, InstanceTargets
 
@@ -33,21 +34,33 @@ class Host:
             self.encoded = self.encoder(self.images)
             keys = self.encoder(torch.randn(N, 3, 16, 16)).projection
         queue = F.normalize(torch.randn(8, 6), dim=1)
-        self.task = InstanceObjective(queue, 0.2), InstanceTargets(keys, INDEX)
+        self.objective = InstanceObjective(queue, 0.2)
+        self.query_pooled = torch.randn(N, WIDTH, requires_grad=True)
+        self.side = Side(self.images, self.encoded.tap, InstanceTargets(keys, INDEX))
 
-    def losses(self, training, ctx=CTX):
-        return training.losses(self.encoder, self.images, self.encoded, self.task, ctx)
+    def losses(self, training, ctx=CTX, labels=LABELS, weights=WEIGHTS):
+        host = HostStep(
+            encoder=self.encoder,
+            sides=(self.side, self.side),
+            pairing=draw_pairing(N, ctx.shared_generator("pairing_mixer")),
+            objective=self.objective,
+            plain=self.encoded,
+            query_pooled=self.query_pooled,
+            labels=None if labels is None else labels[INDEX],
+            weights=weights,
+        )
+        return training.losses(host, ctx)
 
 
-def training_of(kind, labels=LABELS, weights=WEIGHTS, **options):
+def training_of(kind, width=WIDTH, **options):
     torch.manual_seed(1)
     mixer = Mixer(6, MixerConfig())
     for parameter in mixer.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
-    config = MixerTrainingConfig(objective=kind, **options)
+    config = SSLMixerTrainingConfig(objective=kind, **options)
     if kind == "instance":
         return InstanceMixerTraining(mixer, config)
-    training = ClusterMixerTraining(mixer, config, WIDTH, labels, weights)
+    training = ClusterMixerTraining(mixer, config, width, len(WEIGHTS))
     training.head.weight.data.normal_()
     return training
 
@@ -64,7 +77,7 @@ def test_only_its_own_parameters_are_trained(kind):
     assert {"mixer.gamma", "mixer.query.weight", "mixer.key.weight", "mixer.content.0.weight"} <= own
     assert ("head.weight" in own) == ("head.bias" in own) == (kind == "cluster")
     assert not any(name.startswith("frozen_head") for name in own)
-    assert not grads(host.encoder)
+    assert not grads(host.encoder) and host.query_pooled.grad is None
     (parameters,) = training.parameter_sets().values()
     assert parameters.modules == [training] and parameters.optimizer == training.config.optimizer
 
@@ -130,8 +143,8 @@ def test_eta_and_beta_weigh_the_terms(kind, eta):
 
 def test_one_cluster_leaves_no_local_term():
     """Every pair is of one cluster: 0 and not NaN, and the rest still trains the Mixer."""
-    host, training = Host(), training_of("cluster", labels=torch.ones(12, dtype=torch.long))
-    loss, metrics = host.losses(training)
+    host, training = Host(), training_of("cluster")
+    loss, metrics = host.losses(training, labels=torch.ones(12, dtype=torch.long))
     loss.backward()
     assert metrics["mixer_local"] == 0
     assert loss.isfinite() and all(p.grad.isfinite().all() for p in training.mixer.parameters())
@@ -143,13 +156,15 @@ def test_labels_are_those_of_the_images_in_the_batch():
     host = Host()
     absent, present = LABELS.clone(), LABELS.clone()
     absent[1], present[7] = 2, 0
-    losses = [host.losses(training_of("cluster", labels))[0].item() for labels in (LABELS, absent, present)]
+    losses = [
+        host.losses(training_of("cluster"), labels=labels)[0].item() for labels in (LABELS, absent, present)
+    ]
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_weights_of_clusters_enter_the_global_and_the_head_loss_alone():
     host = Host()
-    plain = host.losses(training_of("cluster", weights=torch.ones(3)))[1]
+    plain = host.losses(training_of("cluster"), weights=torch.ones(3))[1]
     weighted = host.losses(training_of("cluster"))[1]
     assert plain["mixer_local"] == weighted["mixer_local"]
     assert plain["mixer_global"] != weighted["mixer_global"]
@@ -158,7 +173,7 @@ def test_weights_of_clusters_enter_the_global_and_the_head_loss_alone():
 
 def test_head_starts_small_and_its_accuracy_is_reported():
     torch.manual_seed(0)
-    training = ClusterMixerTraining(Mixer(6, MixerConfig()), MixerTrainingConfig(), 2048, LABELS, WEIGHTS)
+    training = ClusterMixerTraining(Mixer(6, MixerConfig()), SSLMixerTrainingConfig(), 2048, 3)
     assert training.head.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert not training.head.bias.any()
     assert torch.equal(training.frozen_head.weight, training.head.weight)
@@ -169,10 +184,94 @@ def test_head_starts_small_and_its_accuracy_is_reported():
     assert host.losses(training)[1]["head_top1"].item() == pytest.approx(0.4)
 
 
-def test_labels_and_weights_are_part_of_the_state():
-    one, two = training_of("cluster"), training_of("cluster", LABELS.flip(0), WEIGHTS.flip(0))
-    two.load_state_dict(one.state_dict())
-    assert torch.equal(two.labels, LABELS) and torch.equal(two.weights, WEIGHTS)
+def test_a_renewed_head_has_forgotten_everything():
+    torch.manual_seed(0)
+    training = ClusterMixerTraining(Mixer(6, MixerConfig()), SSLMixerTrainingConfig(), 2048, 3)
+    before = training.head.weight.detach().clone()
+    training.head.bias.data.fill_(1)
+    training.reset_head()
+    assert training.head.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert not torch.equal(training.head.weight, before) and not training.head.bias.any()
+
+
+def test_clusters_without_labels_are_a_mistake():
+    with pytest.raises(ValueError, match="needs labels"):
+        Host().losses(training_of("cluster"), labels=None)
+
+
+def epoch(number):
+    return StepContext(seed=0, step=2, total_steps=10, epoch=number)
+
+
+def test_instances_before_the_clusters():
+    """Until start_epoch the Mixer is judged by instances; the head learns from the first step on."""
+    host = Host()
+    options = {"cluster": ClusterConfig(start_epoch=3)}
+    terms = ("mixer_local", "mixer_global")
+    early = host.losses(training_of("cluster", **options), epoch(2))[1]
+    late = host.losses(training_of("cluster", **options), epoch(3))[1]
+    instance = host.losses(training_of("instance"), epoch(2))[1]
+    cluster = host.losses(training_of("cluster"), epoch(2))[1]
+    assert [early[term] for term in terms] == [instance[term] for term in terms]
+    assert [late[term] for term in terms] == [cluster[term] for term in terms]
+    assert early["head_loss"] == late["head_loss"] == cluster["head_loss"]
+
+
+def test_head_may_see_the_projectors_output():
+    """Before it is brought to length 1; plain and mixed images alike."""
+    host = Host()
+    training = training_of("cluster", width=6, cluster=ClusterConfig(features="projection"))
+    mixed = []
+    host.encoder.projector.register_forward_hook(lambda module, inputs, out: mixed.append(out.detach()))
+    seen = {name: [] for name in ("head", "frozen_head")}
+    for name, inputs in seen.items():
+        getattr(training, name).register_forward_pre_hook(lambda _, x, own=inputs: own.append(x[0].detach()))
+    host.losses(training)
+    assert torch.equal(seen["head"][0], host.encoded.projected)
+    assert torch.equal(seen["head"][1], mixed[0]) and torch.equal(seen["frozen_head"][0], mixed[0])
+    assert (mixed[0].norm(dim=1) - 1).abs().min() > 0.01
+
+
+def test_encoder_may_learn_the_clusters_of_plain_images():
+    """Under the frozen head: the trained one has its own loss and no second one."""
+    host, alone = Host(), Host()
+    training = training_of("cluster", cluster=ClusterConfig(train_encoder=True))
+    loss, metrics = host.losses(training)
+    loss.backward()
+    without = training_of("cluster")
+    less, _ = alone.losses(without)
+    less.backward()
+    pooled = host.query_pooled.detach().requires_grad_()
+    head = training.head
+    want = (
+        F.cross_entropy(F.linear(pooled, head.weight, head.bias), LABELS[INDEX], WEIGHTS, reduction="sum") / N
+    )
+    torch.testing.assert_close(loss - less, want)
+    torch.testing.assert_close(host.query_pooled.grad, torch.autograd.grad(want, pooled)[0])
+    assert alone.query_pooled.grad is None
+    torch.testing.assert_close(training.head.weight.grad, without.head.weight.grad)
+    assert metrics.keys() >= {"head_loss", "head_top1"}
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("kind", ["instance", "cluster"])
+def test_a_step_that_leaves_the_mixer_out(kind, keeps):
+    """No loss at all, or the mask's; the head goes on with plain images."""
+    host, training = Host(), training_of(kind, interval=3, switch_off_keeps_mask_loss=keeps)  # step 2
+    loss, metrics = host.losses(training)
+    assert "mixer_local" not in metrics and ("mask_loss" in metrics) == keeps
+    if loss is None:
+        assert kind == "instance" and not keeps
+        return
+    loss.backward()
+    assert bool(grads(training.mixer)) == keeps
+    want = 0.1 * 0.8 * metrics["mask_loss"] if keeps else torch.zeros(())
+    if kind == "cluster":
+        logits = F.linear(host.encoded.pooled, training.head.weight, training.head.bias)
+        plain = F.cross_entropy(logits, LABELS[INDEX], WEIGHTS, reduction="sum") / N
+        torch.testing.assert_close(metrics["head_loss"], plain.detach())
+        want = want + plain.detach()
+    torch.testing.assert_close(loss.detach(), want)
 
 
 @pytest.mark.parametrize("kind", ["instance", "cluster"])
