@@ -21,6 +21,7 @@ def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normali
     Args: first, second (n, 3, S, S) uint8, n pairs; normalize, as the policy's images are.
     The masks are the Mixer's own, before lambda adjusting.
     """
+    first, second = normalize.crop(first), normalize.crop(second)
     masks = [policy.inspect(normalize(first), normalize(second), lam).mask for lam in LAMS]
     columns = 2 + len(LAMS)
     figure = Figure(figsize=(1.1 * columns, 2.3 * len(first) + 0.4), layout="constrained")
@@ -48,6 +49,7 @@ def attention_sheet(
 
     Args: first, second (n, 3, S, S) uint8; lam of the mix.
     """
+    first, second = normalize.crop(first), normalize.crop(second)
     mask, attention, content = policy.inspect(normalize(first), normalize(second), lam)
     height, width = content.shape[-2:]
     centre = (height // 2) * width + width // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,13 @@ class PolicyConfig(Config):
 
     name: PolicyName = Field("samix_p", description="none: no mixed term at all")
     alpha: float = Field(2.0, gt=0, description="lam ~ Beta(alpha, alpha), one draw a batch")
+    options: dict[str, Any] = Field({}, description="the policy's own keywords, see its class in samix.mixup")
+
+    @model_validator(mode="after")
+    def _options_have_a_taker(self) -> Self:
+        if self.options and self.name in ("none", "samix", "samix_p"):
+            raise ValueError(f"policy {self.name} takes no options; a Mixer has its own parameters")
+        return self
 
 
 class MaskLossConfig(Config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -12,13 +13,13 @@ from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.config.training import TrainingConfig
-from samix.core.errors import DataError
+from samix.core.errors import ConfigError, DataError
 from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
 from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.mixer.bundle import Normalisation
-from samix.nn import Backbone, Encoder, build_backbone
+from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
 from samix.training import MetricSink
 
 T = TypeVar("T")
@@ -47,9 +48,14 @@ def seeded(build: Callable[[], T], seed: int, purpose: str) -> T:
 
 
 def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | None = None) -> Backbone:
-    """A backbone with the run's initial weights, the same in every stage, or with those of a file."""
+    """A backbone with the run's initial weights, the same in every stage, or with those of a file.
+
+    Initial weights are random, or timm's where `config.pretrained` says so.
+    """
     backbone = seeded(lambda: build_backbone(config), seed, "backbone")
-    if weights is not None:
+    if weights is None:
+        load_pretrained(backbone, config)
+    else:
         load_backbone(backbone, weights)
     return backbone
 
@@ -95,7 +101,21 @@ def make_policy(
         return SAMix(mixer.mixer, mixer.config.mask_adjust)
     if bundle is not None:
         return SAMixP.from_file(bundle.path, images_use=images_use)
-    return POLICIES[config.name]()
+    return static_policy(config, images_use)
+
+
+def static_policy(config: PolicyConfig, images_use: Normalisation | None = None) -> Policy:
+    """A policy that needs no Mixer, with its options; some want to know how the images are normalised.
+
+    Raises: ConfigError for options that the policy does not take.
+    """
+    kind, options = POLICIES[config.name], dict(config.options)
+    if images_use is not None and "mean" in inspect.signature(kind).parameters:
+        options = {"mean": images_use[0], "std": images_use[1], **options}
+    try:
+        return kind(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"policy.options of {config.name}: {error}") from error
 
 
 def load_backbone(backbone: Backbone, weights: WeightsFile) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
 from samix.config.detection import DetectionConfig
+from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
 from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
-from samix.core.errors import ConfigError
+from samix.core.errors import ConfigError, DataError
 from samix.learners.moco import check_moco
 from samix.nn import build_backbone
 from samix.training.launch import check_devices
@@ -29,7 +30,7 @@ def check_settings(
     """Raise ConfigError, DataError or DependencyError where a later stage could not run."""
     images = card["counts"].get("unlabelled", card["counts"]["train"])
     check_devices(training)
-    build_backbone(model.backbone)
+    check_backbone(model.backbone, card["image_size"])
     check_moco(model.moco, images)
     check_pseudo_labels(pseudo_labels, images)
     check_linear(linear, card["counts"]["train"])
@@ -51,9 +52,21 @@ def check_supervised_settings(
 ) -> None:
     """Raise ConfigError where a supervised stage could not run."""
     check_devices(training)
-    build_backbone(model.backbone)
+    check_backbone(model.backbone, card["image_size"])
     check_supervised(supervised, card["counts"]["train"])
     _check_shares(training.devices, {"supervised": supervised.batch_size})
+
+
+def check_backbone(config: BackboneConfig, image_size: int) -> None:
+    """Raise ConfigError or DataError where there is no such backbone, or it takes other images."""
+    takes = build_backbone(config).image_size
+    if takes is not None and takes != (image_size, image_size):
+        raise ConfigError(
+            f"model.backbone: {config.name} takes images of {takes[0]} x {takes[1]}, "
+            f"data_preparation.image_size is {image_size}: make them equal (model.backbone.image_size)."
+        )
+    if config.pretrained_file is not None and not config.pretrained_file.is_file():
+        raise DataError(f"model.backbone.pretrained_file: there is no file {config.pretrained_file}.")
 
 
 def check_supervised(config: SupervisedConfig, images: int) -> None:

@@ -8,22 +8,27 @@ from torch import Tensor
 
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig
-from samix.config.mixing import SSLMixerTrainingConfig
+from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, Normalize
 from samix.evaluation.features import extract_features
+from samix.jobs.build import static_policy
 from samix.learners.labels import FixedLabels, OnlineLabels
 from samix.nn import Encoder
 
 
-def uses_labels(mixer: SSLMixerTrainingConfig | None, bundle: WeightsFile | None) -> bool:
-    """Whether a Mixer that is trained along, or a frozen one, asks for labels of the images."""
+def uses_labels(
+    policy: PolicyConfig, mixer: SSLMixerTrainingConfig | None, bundle: WeightsFile | None
+) -> bool:
+    """Whether the policy, a Mixer that is trained along, or a frozen one asks for labels of the images."""
     if mixer is not None:
         return (
             mixer.objective == "cluster" or mixer.filter_negatives or mixer.mask_adjust.mode == "auto_label"
         )
-    return bundle is not None and bundle.metadata["mask_adjust"]["mode"] == "auto_label"
+    if bundle is not None:
+        return bool(bundle.metadata["mask_adjust"]["mode"] == "auto_label")
+    return policy.name != "none" and "labels" in static_policy(policy).needs
 
 
 def fixed_labels(

@@ -85,7 +85,7 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
-    normalize = Normalize(job.card["mean"], job.card["std"])
+    normalize = Normalize.for_data(job.card)
     return extract_features(
         backbone, lambda images: backbone(images).pooled, store, normalize, job.config.batch_size
     )

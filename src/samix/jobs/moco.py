@@ -82,7 +82,11 @@ def train_encoder(job: MoCoJob, accelerator: Accelerator) -> None:
 
 def about_backbone(config: BackboneConfig, history: list[dict[str, float]]) -> dict[str, Any]:
     """Metadata of a backbone's weights file."""
-    return {"kind": "backbone", "backbone": config.model_dump(mode="json"), "history": history}
+    return {
+        "kind": "backbone",
+        "backbone": config.model_dump(mode="json", exclude={"pretrained", "pretrained_file"}),
+        "history": history,
+    }
 
 
 def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str, float]]]:
@@ -112,7 +116,7 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str,
 def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
     encoder = start_encoder(job.model, job.seed, job.start)
     labels = None
-    if uses_labels(job.mixer, job.bundle):
+    if uses_labels(job.policy, job.mixer, job.bundle):
         labels = _labels(job, encoder.to(accelerator.device), store)
     training = _mixer_training(job, encoder, labels)
     policy = make_policy(

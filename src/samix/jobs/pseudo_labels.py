@@ -15,7 +15,15 @@ from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
-from samix.data import Augment, ImageStore, LabelledBatches, Normalize, TwoViewBatches, open_images
+from samix.data import (
+    Augment,
+    ImageStore,
+    LabelledBatches,
+    Normalize,
+    TwoViewBatches,
+    open_images,
+    pretraining_split,
+)
 from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
@@ -39,18 +47,21 @@ class PseudoLabelsJob(Job):
 
 def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
     """Cluster the training images; the result holds the encoder, labels (M,) and centroids (C, d)."""
-    images = int((job.manifest["split"] == "train").sum())
+    split = pretraining_split(job.manifest)
+    images = int((job.manifest["split"] == split).sum())
     check_pseudo_labels(job.config, images)
     if job.config.init == "moco":
         check_moco(job.model.moco, images)
-    store = open_images(job.card, job.manifest, "train").to(accelerator.device)
+    store = open_images(job.card, job.manifest, split).to(accelerator.device)
     augment = Augment.for_data(job.model.moco.augment, job.card)
     encoder = _starting_encoder(job, store, augment, accelerator)
     learner = _learner(job, encoder, store, accelerator)
     batches = LabelledBatches(store, augment, job.config.batch_size, job.seed)
 
     def scores(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
-        return agreement(learner.memory.labels, store.labels)
+        # images of an unlabelled split have nothing to agree with
+        labelled = bool((store.labels >= 0).all())
+        return agreement(learner.memory.labels, store.labels) if labelled else {}
 
     history = fit(
         learner,
@@ -105,7 +116,7 @@ def _learner(
 ) -> ODCLearner:
     memory = ODCMemory(len(store), job.model.moco.projector.out, job.config.clustering).to(accelerator.device)
     if not has_checkpoint(job, "odc"):  # a restored memory must not see k-means again
-        normalize = Normalize(job.card["mean"], job.card["std"])
+        normalize = Normalize.for_data(job.card)
         features = extract_features(
             encoder,
             lambda images: encoder.projector(encoder.backbone(images).pooled),

@@ -86,7 +86,7 @@ class Bench:
                 "epochs": mixer.epochs,
                 "policy": own,
                 "mixer": mixer,
-                **self._labels(trial, mixer, None),
+                **self._labels(trial, own, mixer, None),
             }
             bundle = self._moco(moco.pretrain_mixer, trial, "mixer_pretraining", inputs, None).result
         own_mixer = mixer.model_copy(update={"alpha": policy.alpha}) if policy.name == "samix" else None
@@ -95,7 +95,7 @@ class Bench:
             "policy": policy,
             "mixer": own_mixer,
             "bundle": bundle,
-            **self._labels(trial, own_mixer, bundle),
+            **self._labels(trial, policy, own_mixer, bundle),
         }
         encoder = self._moco(moco.train_encoder, trial, "ssl_training", inputs, sink)
         probe = {"model": settings.model, "weights": encoder.result, "config": settings.linear_evaluation}
@@ -113,9 +113,11 @@ class Bench:
     ) -> moco.MoCoJob:
         return self._job(worker, moco.MoCoJob, trial, stage, {"model": trial.settings.model, **inputs}, sink)
 
-    def _labels(self, trial: Trial, mixer: Any, bundle: WeightsFile | None) -> dict[str, Any]:
+    def _labels(
+        self, trial: Trial, policy: PolicyConfig, mixer: Any, bundle: WeightsFile | None
+    ) -> dict[str, Any]:
         """Pseudo labels for the Mixers that want them, made by the stage's own job."""
-        if not uses_labels(mixer, bundle):
+        if not uses_labels(policy, mixer, bundle):
             return {}
         config = trial.settings.pseudo_labels
         if mixer is not None and mixer.cluster.labels == "true":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from samix.core import distributed
 
 Need = Literal["maps", "labels"]
 """What a policy may ask its host for: a field of `Seen`."""
+Cost = Literal["S", "L", "V", "T"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Guides(NamedTuple):
 
 class Policy(nn.Module, ABC):
     """How two images become one. Never shuffles, never mixes labels, never changes its inputs."""
+
+    cost: ClassVar[Cost]
+    """S: static, no model is called; L: saliency or a model's opinion; V: attention of a ViT; T: trained."""
 
     needs: frozenset[Need] = frozenset()
     """Fields of `Seen` that the host has to fill."""

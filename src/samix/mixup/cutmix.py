@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Guides, Mixed, Policy
+from samix.mixup.base import Cost, Guides, Mixed, Policy
 from samix.mixup.boxes import draw_box
 
 
 class CutMix(Policy):
     """A box of `second` pasted into `first`; lam becomes the true share of `first`."""
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def forward(
         self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Mixed, Policy, blend
+from samix.mixup.base import Cost, Guides, Mixed, Policy, blend
 
 
 class FMix(Policy):
@@ -22,7 +22,7 @@ class FMix(Policy):
     2 * max_soft of the pixels whose brightness is closest to the threshold, less where lam leaves less.
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def __init__(
         self, spectrum: Literal["released", "full"] = "released", decay: float = 3.0, max_soft: float = 0.0

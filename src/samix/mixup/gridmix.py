@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Mixed, Policy, blend
+from samix.mixup.base import Cost, Guides, Mixed, Policy, blend
 from samix.mixup.boxes import mask_outside_product
 
 
@@ -22,7 +22,7 @@ class GridMix(Policy):
     from `first` with probability lam.
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def __init__(self, form: Literal["holes", "cells"] = "holes", cells: int = 4) -> None:
         """Raises: ConfigError for less than one cell a side."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from samix.mixup.base import Guides, Mixed, Policy, Seen, blend
+from samix.mixup.base import Cost, Guides, Mixed, Policy, Seen, blend
 
 _LONGEST = 64
 """Pixels of the longer side that the spectral residual is computed at."""
@@ -22,7 +22,7 @@ class GuidedMixupSR(Policy):
     Pairing(greedy_cycle(maps), everywhere=False), maps those of `see`; any other pairing works, too.
     """
 
-    cost: ClassVar[Literal["L"]] = "L"
+    cost: ClassVar[Cost] = "L"
 
     @torch.no_grad()
     def see(self, images: Tensor, seen: Seen) -> Seen:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Mixed, Need, Policy, blend, draw_lam
+from samix.mixup.base import Cost, Guides, Mixed, Need, Policy, blend, draw_lam
 from samix.mixup.boxes import draw_box
 
 
@@ -21,7 +21,7 @@ class InterIntra(Policy):
     Beta(alpha_intra, alpha_intra).
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
     needs: frozenset[Need] = frozenset({"labels"})
 
     def __init__(self, alpha_intra: float = 0.2) -> None:

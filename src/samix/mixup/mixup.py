@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Guides, Mixed, Policy
+from samix.mixup.base import Cost, Guides, Mixed, Policy
 
 
 class Mixup(Policy):
     """lam * first + (1 - lam) * second."""
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def forward(
         self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides

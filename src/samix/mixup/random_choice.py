@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import numpy as np
 from torch import Tensor, nn
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Mixed, Need, Policy, draw_lam
+from samix.mixup.base import Cost, Guides, Mixed, Need, Policy, draw_lam
 
 
 class RandomChoice(Policy):
@@ -20,7 +20,7 @@ class RandomChoice(Policy):
     RandomChoice(("mixup", "cutmix"), (0.1, 1.0)).
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def __init__(
         self,

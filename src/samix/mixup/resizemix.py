@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Mixed, Policy
+from samix.mixup.base import Cost, Guides, Mixed, Policy
 from samix.mixup.boxes import draw_box
 
 
@@ -23,7 +23,7 @@ class ResizeMix(Policy):
     the paper does. A box that the border and rounding leave without a pixel is skipped.
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def __init__(
         self, size: Literal["share", "draw", "scope"] = "share", scope: tuple[float, float] = (0.1, 0.8)

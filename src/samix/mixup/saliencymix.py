@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Mixed, Policy
+from samix.mixup.base import Cost, Guides, Mixed, Policy
 from samix.mixup.fine_grained import fine_grained_saliency
 
 Channels = tuple[float, float, float]
@@ -24,7 +24,7 @@ class SaliencyMix(Policy):
     stretched from its darkest to its lightest value.
     """
 
-    cost: ClassVar[Literal["L"]] = "L"
+    cost: ClassVar[Cost] = "L"
 
     def __init__(
         self, mean: Channels | None = None, std: Channels | None = None, per_sample: bool = False

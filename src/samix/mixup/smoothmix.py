@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Guides, Mixed, Policy, blend
+from samix.mixup.base import Cost, Guides, Mixed, Policy, blend
 from samix.mixup.boxes import mask_outside_product
 
 
@@ -19,7 +19,7 @@ class SmoothMix(Policy):
     `second` to `first`.
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def __init__(self, as_released: bool = False) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.mixup.base import Guides, Mixed, Policy
+from samix.mixup.base import Cost, Guides, Mixed, Policy
 
 Side = Literal["right", "below"]
 
@@ -27,7 +27,7 @@ class StackMix(Policy):
     The result is twice as wide, or as high with side "below", so the network has to take both sizes.
     """
 
-    cost: ClassVar[Literal["S"]] = "S"
+    cost: ClassVar[Cost] = "S"
 
     def __init__(self, side: Side = "right") -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from samix.config.mixing import SSLMixerTrainingConfig
+from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
@@ -23,6 +23,7 @@ def job_fields(
 
 
 def label_inputs(
+    policy: PolicyConfig,
     mixer: SSLMixerTrainingConfig | None,
     bundle: WeightsFile | None,
     pseudo_labels: pd.DataFrame,
@@ -33,7 +34,7 @@ def label_inputs(
     """
     from samix.jobs.labels import uses_labels
 
-    if not uses_labels(mixer, bundle):
+    if not uses_labels(policy, mixer, bundle):
         return {}
     given = mixer is None or mixer.cluster.labels != "true"
     return {"pseudo_labels": pseudo_labels if given else None, "clustering": config.clustering}

@@ -115,7 +115,7 @@ def bundle_metadata(
     mean, std = normalisation
     return {
         "kind": KIND,
-        "backbone": backbone.model_dump(mode="json"),
+        "backbone": backbone.model_dump(mode="json", exclude={"pretrained", "pretrained_file"}),
         "mixer": mixer.model_dump(mode="json"),
         "mask_adjust": adjust.model_dump(mode="json"),
         "mean": list(mean),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from samix.config.mixing import MaskAdjustConfig
-from samix.mixup.base import Guides, Mixed, Need, Policy, blend
+from samix.mixup.base import Cost, Guides, Mixed, Need, Policy, blend
 from samix.mixup.mixer.masks import adjust_mask
 from samix.mixup.mixer.mixer import Mixer
 
 
 class SAMix(Policy):
     """The Mixer's mask, without gradient and adjusted to lam; the maps are the host's momentum encoder's."""
+
+    cost: ClassVar[Cost] = "T"
 
     def __init__(self, mixer: Mixer, adjust: MaskAdjustConfig) -> None:
         super().__init__()

@@ -29,15 +29,16 @@ def pretrain_mixer(
     from samix.jobs import moco
     from samix.training import run_job
 
+    policy = PolicyConfig(name="samix", alpha=config.alpha)
     inputs: dict[str, Any] = {
         "card": card,
         "manifest": manifest,
         "model": model,
         "epochs": config.epochs,
-        "policy": PolicyConfig(name="samix", alpha=config.alpha),
+        "policy": policy,
         "start": encoder if config.start == "pseudo_labels" else None,
         "mixer": config,
-        **label_inputs(config, None, pseudo_labels, clusters),
+        **label_inputs(policy, config, None, pseudo_labels, clusters),
     }
     fields = job_fields("mixer_pretraining", "mixer", training, seed, **inputs)
     return run_job(moco.pretrain_mixer, moco.MoCoJob(**fields, **inputs))
@@ -62,6 +63,6 @@ def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: pd.DataFrame
     from samix.mixup import SAMixP
 
     policy = SAMixP.from_file(bundle.path)
-    normalize = Normalize(card["mean"], card["std"])
+    normalize = Normalize.for_data(card)
     first, second = pairs_of_classes(open_images(card, manifest, "test"), pairs=5)
     return mask_sheet(policy, first, second, normalize), attention_sheet(policy, first, second, normalize)

@@ -32,7 +32,10 @@ def cluster_images(
 
 def list_pseudo_labels(encoder: WeightsFile, manifest: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The training images with their pseudo labels, and the centroids, one row each."""
-    rows = manifest.loc[manifest["split"] == "train", ["index", "path", "label"]].reset_index(drop=True)
+    from samix.data import pretraining_split
+
+    chosen = manifest["split"] == pretraining_split(manifest)
+    rows = manifest.loc[chosen, ["index", "path", "label"]].reset_index(drop=True)
     centroids = pd.DataFrame(encoder.load("centroids")[""].numpy())
     centroids.columns = [f"d{i}" for i in range(centroids.shape[1])]
     return rows.assign(pseudo_label=encoder.load("labels")[""].numpy()), centroids
@@ -43,9 +46,11 @@ def score_pseudo_labels(encoder: WeightsFile, labels: pd.DataFrame) -> tuple[dic
     from samix.analysis.curves import curves_figure
 
     history = encoder.metadata["history"]
-    scores = [row for row in history if "nmi" in row][-1]
     sizes = labels["pseudo_label"].value_counts()
-    metrics = {f"clustering.{key}": scores[key] for key in ("nmi", "ari", "purity", "change_ratio")}
+    # an unlabelled split has no true labels to agree with
+    scores = [row for row in history if "nmi" in row][-1:] or [{"change_ratio": history[-1]["change_ratio"]}]
+    wanted = [key for key in ("nmi", "ari", "purity", "change_ratio") if key in scores[0]]
+    metrics = {f"clustering.{key}": scores[0][key] for key in wanted}
     metrics |= {
         "clustering.clusters": float(len(sizes)),
         "clustering.smallest": float(sizes.min()),
@@ -61,8 +66,8 @@ def draw_clusters(
     import torch
 
     from samix.analysis.clusters import cluster_sheet, cluster_sizes_figure
-    from samix.data import open_images
+    from samix.data import open_images, pretraining_split
 
     pseudo = torch.from_numpy(labels["pseudo_label"].to_numpy(copy=True))
-    sheet = cluster_sheet(open_images(card, manifest, "train"), pseudo, seed=seed)
+    sheet = cluster_sheet(open_images(card, manifest, pretraining_split(manifest)), pseudo, seed=seed)
     return sheet, cluster_sizes_figure(pseudo.bincount())

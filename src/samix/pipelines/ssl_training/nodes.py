@@ -40,7 +40,7 @@ def train_encoder(
         "policy": policy,
         "mixer": own_mixer,
         "bundle": own_bundle,
-        **label_inputs(own_mixer, own_bundle, pseudo_labels, clusters),
+        **label_inputs(policy, own_mixer, own_bundle, pseudo_labels, clusters),
     }
     fields = job_fields("ssl_training", "ssl", training, seed, **inputs)
     return run_job(moco.train_encoder, moco.MoCoJob(**fields, **inputs))
