@@ -108,9 +108,9 @@ class Supervised(Learner):
 
     @torch.no_grad()
     def _maps(self, images: Tensor) -> Tensor | None:
-        """z^l (N, C, h, w); the momentum network's later stages do not run for it."""
+        """z^l (N, C, h, w); later stages run as well, so that their BatchNorm does not know mixed images alone."""
         network = self.momentum_classifier
-        return None if network is None else network.backbone.tap_map(images)
+        return None if network is None else network(images).tap
 
     def _plain_loss(self, batch: Labelled, ctx: StepContext) -> Tensor:
         """CE of un-mixed images; with `plain_mix`, of Mixup or CutMix as in DeiT's recipe."""
