@@ -4,13 +4,16 @@ import math
 
 import pytest
 import torch
+from timm.models import VisionTransformer
 from torch import nn
 from toys import PLAIN, Line, Notes, Numbers, toy_job, train
 
+from samix.config.networks import MixerConfig
 from samix.core.errors import TrainingError
 from samix.core.random import seed_for
 from samix.core.step import StepContext
 from samix.learners.base import Learner, ParameterSet
+from samix.mixup import Mixer
 
 
 def by_hand(steps, lr, momentum, decay):
@@ -216,3 +219,84 @@ def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
     assert set(kinds) == {torch.bfloat16}
     assert {p.dtype for p in learner.parameters()} == {torch.float32}
     assert history[-1]["loss"] < 0.05 * history[0]["loss"]
+
+
+class Sometimes(Line):
+    """Reports a figure in every third step only, as a learner does that trains a part of itself then."""
+
+    def training_step(self, batch, ctx):
+        metrics = super().training_step(batch, ctx)
+        return metrics if ctx.step % 3 else {**metrics, "rare": torch.tensor(10.0 * ctx.step)}
+
+
+def test_a_figure_that_some_steps_lack_is_the_mean_of_those_that_have_it(tmp_path):
+    """Steps 0 to 11, rows of four: 0 and 3, 6, 9; a row without any has no such column."""
+    history = train(toy_job(tmp_path / "four", log_every=4), Sometimes())
+    assert [row["rare"] for row in history] == [15.0, 60.0, 90.0]
+    *_, losses = by_hand(12, 0.1, 0.0, 0.0)
+    assert [row["loss"] for row in history] == pytest.approx([sum(losses[i : i + 4]) / 4 for i in (0, 4, 8)])
+    alone = train(toy_job(tmp_path / "one"), Sometimes())
+    assert [row["step"] for row in alone if "rare" in row] == [1, 4, 7, 10]
+    assert [row["step_seen"] for row in alone] == list(range(12))
+
+
+def test_before_epoch_runs_between_epochs_and_nowhere_else(tmp_path):
+    """12 steps of 4 an epoch: before steps 4 and 8, in training mode."""
+    seen = []
+
+    def shift(learner, ctx):
+        seen.append((ctx.step, ctx.epoch, learner.training))
+        learner.linear.bias.data.add_(1)
+
+    learner, plain = Line(PLAIN.model_copy(update={"lr": 1e-12})), Line()
+    train(toy_job(tmp_path), learner, before_epoch=shift)
+    assert seen == [(4, 1, True), (8, 2, True)]
+    torch.testing.assert_close(learner.linear.bias, plain.linear.bias + 2)
+
+
+@pytest.mark.parametrize("stop", [4, 5, 7, 8, 9])
+def test_before_epoch_is_not_repeated_by_a_resumed_run(tmp_path, stop):
+    """Its effect is in the checkpoint of the epoch's end, or comes again with the steps before it."""
+
+    def halve(learner, ctx):
+        learner.linear.weight.data.mul_(0.5)
+
+    job = toy_job(tmp_path / "two", checkpoint_every=4 if stop % 2 else 3)
+    whole, resumed = Line(), Line()
+    train(toy_job(tmp_path / "one"), whole, before_epoch=halve)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, Line(), Numbers(fails_at=stop), before_epoch=halve)
+    train(job, resumed, before_epoch=halve)
+    assert torch.equal(whole.linear.weight, resumed.linear.weight)
+    assert torch.equal(whole.linear.bias, resumed.linear.bias)
+
+
+class Networks(Learner):
+    """A ViT and a Mixer deep inside: what they except from decay counts under any name."""
+
+    def __init__(self, optimizer):
+        super().__init__()
+        self.optimizer = optimizer
+        vit = {"img_size": 8, "patch_size": 4, "embed_dim": 6, "depth": 1, "num_heads": 1, "num_classes": 2}
+        self.part = nn.ModuleDict({"vit": VisionTransformer(**vit), "mixer": Mixer(6, MixerConfig())})
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.fill_(1.0)
+
+    def training_step(self, batch, ctx):
+        return {"loss": sum(p.sum() * 0 for p in self.parameters())}
+
+    def parameter_sets(self):
+        return {name: ParameterSet([part], self.optimizer) for name, part in self.part.items()}
+
+
+@pytest.mark.parametrize("decay_all", [True, False])
+def test_tokens_positions_and_gamma_do_not_decay(tmp_path, decay_all):
+    learner = Networks(PLAIN.model_copy(update={"weight_decay": 0.5, "decay_all": decay_all}))
+    train(toy_job(tmp_path), learner, epochs=1)
+    kept = {name for name, p in learner.named_parameters() if bool((p == 1).all())}
+    excepted = {"part.vit.cls_token", "part.vit.pos_embed", "part.mixer.gamma"}
+    thin = {name for name, p in learner.named_parameters() if p.ndim <= 1}
+    assert kept == (set() if decay_all else excepted | thin)
+    decayed = {"part.vit.patch_embed.proj.weight", "part.mixer.query.weight", "part.mixer.content.0.weight"}
+    assert not decayed & kept and excepted <= {name for name, _ in learner.named_parameters()}

@@ -108,7 +108,7 @@ class Supervised(Learner):
 
     @torch.no_grad()
     def _maps(self, images: Tensor) -> Tensor | None:
-        """z^l (N, C, h, w); later stages run as well, so that their BatchNorm does not know mixed images alone."""
+        """z^l (N, C, h, w); later stages run as well: their BatchNorm must not see mixed images alone."""
         network = self.momentum_classifier
         return None if network is None else network(images).tap
 
