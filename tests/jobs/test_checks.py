@@ -13,7 +13,7 @@ from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DependencyError
 from samix.jobs.checks import check_settings
 
-CARD = {"counts": {"train": 64, "test": 40}}
+CARD = {"counts": {"train": 64, "test": 40}, "image_size": 16}
 
 
 def check(

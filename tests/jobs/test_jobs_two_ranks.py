@@ -5,6 +5,7 @@ import torch
 from ranks import train_and_tell
 from tiny_jobs import MODEL, samix_job
 
+from samix.config.mixing import ClusterConfig
 from samix.jobs.build import start_backbone
 from samix.training import run_job
 
@@ -48,4 +49,21 @@ def test_weights_come_back_through_the_file(job, ranks):
             assert torch.equal(value, ranks["parameters"][f"encoder.backbone.{name}"][0])
     assert not torch.equal(found["net.conv1.weight"], start_backbone(MODEL.backbone, seed=5).net.conv1.weight)
     assert job.result.metadata["history"][-1]["step"] == 8
-    assert {path.name for path in job.work_dir.iterdir()} == {"result.safetensors", "ranks.pt"}
+    assert {path.name for path in job.work_dir.iterdir()} == {
+        "result.safetensors",
+        "ranks.pt",
+        "fit.timing.json",
+    }
+
+
+def test_clusters_that_are_renewed_and_a_mixer_that_rests_are_equal_on_the_ranks(tmp_path):
+    """Rank 0's k-means counts, and all ranks leave the Mixer out of the same steps."""
+    mixer = {"cluster": ClusterConfig(kmeans_epochs=(1,)), "switch_off": 0.5}
+    job = samix_job(tmp_path, devices=2, mixer=mixer)
+    run_job(train_and_tell, job)
+    ranks = torch.load(job.work_dir / "ranks.pt", weights_only=True)
+    for name, both in (ranks["parameters"] | ranks["labels"]).items():
+        assert torch.equal(both[0], both[1]), name
+    assert {"memory.labels", "memory.centroids"} <= ranks["labels"].keys()
+    trained = ["mixer_local" in row for row in job.result.metadata["history"]]
+    assert any(trained) and not all(trained)

@@ -2,13 +2,17 @@
 
 import pytest
 import torch
-from tiny_jobs import IMAGES, MODEL, pseudo_labels, samix_job, shared
+from accelerate import Accelerator
+from tiny_jobs import IMAGES, MODEL, digits, pseudo_labels, samix_job, shared
 
-from samix.config.mixing import PolicyConfig
+from samix.config.mixing import ClusterConfig, PolicyConfig
 from samix.core.errors import ConfigError, DataError
+from samix.data import Normalize, open_images
 from samix.jobs import moco
-from samix.jobs.build import start_backbone
+from samix.jobs.build import start_backbone, start_encoder
 from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
+from samix.learners.labels import OnlineLabels
+from samix.learners.mixer_training import InstanceMixerTraining
 from samix.mixup import SAMixP
 from samix.nn import build_backbone
 from samix.training import run_job
@@ -48,7 +52,8 @@ def test_result_is_a_backbone_that_has_moved(results, policy):
     start = start_backbone(MODEL.backbone, seed=5)
     assert not torch.equal(backbone.net.conv1.weight, start.net.conv1.weight)
     assert result.metadata["kind"] == "backbone"
-    assert result.metadata["backbone"] == MODEL.backbone.model_dump(mode="json")
+    own = {"pretrained", "pretrained_file"}  # where weights came from is nothing that they depend on
+    assert result.metadata["backbone"] == MODEL.backbone.model_dump(mode="json", exclude=own)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -105,6 +110,71 @@ def test_bundle_is_used_frozen(bundle, tmp_path):
     for name, value in SAMixP.from_file(bundle.path).state_dict().items():
         if name not in ("scale", "shift"):
             assert torch.equal(learner.policy.state_dict()[name], value), name
+
+
+SOURCES = {
+    "online": {},
+    "fixed": {"cluster": ClusterConfig(labels="fixed")},
+    "true": {"cluster": ClusterConfig(labels="true")},
+    "projection": {"cluster": ClusterConfig(features="projection", start_epoch=1)},
+    "encoder": {"cluster": ClusterConfig(train_encoder=True)},
+}
+
+
+@pytest.fixture(scope="module")
+def by_source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sources")
+    jobs = {name: samix_job(folder / name, mixer=mixer) for name, mixer in SOURCES.items()}
+    return {name: learner_of(job) for name, job in jobs.items()}
+
+
+def test_labels_are_those_that_were_asked_for(by_source):
+    given = torch.tensor(pseudo_labels()["pseudo_label"].to_numpy())
+    rows = digits().manifest
+    true = torch.tensor(rows.loc[rows["split"] == "train", "label"].to_numpy())
+    assert isinstance(by_source["online"].labels, OnlineLabels)
+    assert not torch.equal(by_source["online"].labels.labels, given)
+    assert torch.equal(by_source["fixed"].labels.labels, given)
+    assert torch.equal(by_source["true"].labels.labels, true)
+    heads = {name: learner.mixer_training.head for name, learner in by_source.items()}
+    assert [heads[name].out_features for name in SOURCES] == [4, 4, 10, 4, 4]
+    assert [heads[name].in_features for name in SOURCES] == [8, 8, 8, 8, 8]  # pooled 8, projected 8 as well
+
+
+def test_online_labels_start_with_the_keys_of_the_first_encoder(tmp_path):
+    """Of the images as they are, with the pseudo labels of the stage before."""
+    job = samix_job(tmp_path)
+    store = open_images(job.card, job.manifest, "train")
+    encoder = start_encoder(job.model, job.seed)
+    learner = moco._learner(job, store, Accelerator(cpu=True))
+    images = Normalize.for_data(job.card)(store.fetch(torch.arange(7)))
+    keys = encoder.eval()(images).projection
+    torch.testing.assert_close(learner.labels.memory.features[:7], keys, atol=1e-5, rtol=1e-5)
+    given = torch.tensor(job.pseudo_labels["pseudo_label"].to_numpy())
+    assert torch.equal(learner.labels.labels, given)
+    assert learner.encoder.training
+
+
+def test_filtered_negatives_need_labels_without_a_cluster_head(tmp_path):
+    learner = learner_of(samix_job(tmp_path, "instance", epochs=1, mixer={"filter_negatives": True}))
+    assert isinstance(learner.labels, OnlineLabels)
+    assert isinstance(learner.mixer_training, InstanceMixerTraining)
+    assert sorted(learner.queue.index.tolist()) == sorted(set(learner.queue.index.tolist()))
+    assert learner.queue.index.min() >= 0  # two batches of other images each: the queue is full
+
+
+@pytest.mark.parametrize(
+    ("mixer", "skips"), [({}, False), ({"interval": 2}, True), ({"switch_off": 0.5}, True)]
+)
+def test_a_mixer_that_rests_is_told_to_the_launcher(tmp_path, mixer, skips):
+    assert samix_job(tmp_path, mixer=mixer).skips_parameters == skips
+
+
+def test_cross_view_reaches_the_learner(tmp_path):
+    swapped = MODEL.model_copy(update={"moco": MODEL.moco.model_copy(update={"cross_view": "swap"})})
+    fields = shared(tmp_path) | {"model": swapped}
+    job = MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="mixup"))
+    assert learner_of(job).config.cross_view == "swap"
 
 
 def test_equal_seeds_give_equal_results_and_others_do_not(results, tmp_path):

@@ -8,8 +8,11 @@ import pytest
 import torch
 from tiny_jobs import samix_job
 
+from samix.clustering.memory import ODCMemory
+from samix.config.mixing import ClusterConfig
 from samix.jobs import moco
 from samix.jobs.moco import pretrain_mixer
+from samix.learners.mixer_training import ClusterMixerTraining
 from samix.training import run_job
 
 SCRIPT = Path(__file__).with_name("killed_job.py")
@@ -72,8 +75,57 @@ def test_weights_optimisers_and_history_equal_those_of_an_uninterrupted_job(tmp_
     for a, b, what in zip(found, expected, ("learner", "optimizers", "history"), strict=True):
         require_equal(a, b, what)
     learner, optimizers, history = expected
-    assert {"queue.keys", "mixer_training.mixer.gamma", "mixer_training.head.weight"} <= learner.keys()
+    assert {
+        "queue.keys",
+        "queue.index",
+        "labels.memory.labels",
+        "mixer_training.mixer.gamma",
+        "mixer_training.head.weight",
+    } <= learner.keys()
     assert len(optimizers) == 2 and len(history) > 3
+
+
+RENEWED = {"cluster": ClusterConfig(kmeans_epochs=(1,))}
+
+
+@pytest.mark.parametrize(("checkpoint_every", "stop"), [(3, 4), (3, 5), (4, 4), (4, 6), (5, 7)])
+def test_clusters_are_renewed_once_however_often_the_job_is_stopped(tmp_path, checkpoint_every, stop):
+    """Epoch 1 begins at step 4: the checkpoint lies before it, right there, or behind it."""
+    options = {"mixer": RENEWED, "checkpoint_every": checkpoint_every}
+    expected = last_checkpoint(tmp_path / "one", **options)
+    with pytest.raises(Stop):
+        last_checkpoint(tmp_path / "two", sink=Stopper(stop), **options)
+    found = last_checkpoint(tmp_path / "two", **options)
+    for a, b, what in zip(found, expected, ("learner", "optimizers", "history"), strict=True):
+        require_equal(a, b, what)
+
+
+def test_renewed_clusters_come_from_the_keys_of_that_step(tmp_path, monkeypatch):
+    """k-means on the momentum encoder's keys of all images, in eval mode, with a head that starts anew."""
+    seen = []
+
+    def initialise(memory, features, seed):
+        seen.append((features.clone(), seed))
+        memory.load(features, torch.arange(64) % 4)
+
+    heads = []
+    reset = ClusterMixerTraining.reset_head
+
+    def reset_head(training):
+        reset(training)
+        heads.append(training.head.weight.detach().clone())
+
+    monkeypatch.setattr(ODCMemory, "initialise", initialise)
+    monkeypatch.setattr(ClusterMixerTraining, "reset_head", reset_head)
+    learner, _, history = last_checkpoint(tmp_path, mixer=RENEWED)
+    assert len(seen) == 1 and len(history) == 8
+    ((features, _),) = seen
+    assert features.shape == (64, 8)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(64))
+    assert len(heads) == 2 and not torch.equal(*heads)  # at the start and at epoch 1
+    assert 0.005 < heads[1].std() < 0.02
+    top1 = [row["head_top1"] for row in history]
+    assert top1[4] < 0.6  # nothing is known of the new clusters
 
 
 def run(folder, dies_at):
@@ -92,7 +144,7 @@ def test_a_killed_job_goes_on_and_writes_the_same_bytes(tmp_path):
     folder = tmp_path / "two" / "tiny_jobs"
     assert [path.name for path in folder.iterdir()] == ["fit.checkpoint.pt"]
     assert run(tmp_path / "two", -1) == (0, list(range(3, 8)))  # from the checkpoint after three steps
-    assert [path.name for path in folder.iterdir()] == ["result.safetensors"]
+    assert {path.name for path in folder.iterdir()} == {"result.safetensors", "fit.timing.json"}
     result = (tmp_path / "one" / "tiny_jobs" / "result.safetensors").read_bytes()
     assert (folder / "result.safetensors").read_bytes() == result
     assert run(tmp_path / "two", -1) == (0, [])  # and a finished one is not trained again
@@ -100,4 +152,5 @@ def test_a_killed_job_goes_on_and_writes_the_same_bytes(tmp_path):
 
 def test_a_finished_job_leaves_its_result_alone(tmp_path):
     result = run_job(pretrain_mixer, samix_job(tmp_path))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [result.path]
+    left = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {result.path, result.path.with_name("fit.timing.json")}

@@ -4,13 +4,17 @@ from functools import cache
 
 import torch
 
+from samix.config.clustering import ClusteringConfig
 from samix.config.data import DataConfig
-from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig, ModelConfig
+from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.data import prepare
+from samix.jobs.labels import uses_labels
 from samix.jobs.moco import MoCoJob
+from samix.jobs.supervised import SupervisedJob
 
 IMAGES = 64
 SGD = OptimizerConfig(lr=0.05)
@@ -20,6 +24,8 @@ MODEL = ModelConfig(
         batch_size=16, queue=32, projector=ProjectorConfig(hidden=16, out=8, norm=True), optimizer=SGD
     ),
 )
+CLUSTERING = ClusteringConfig(clusters=4, faiss_device="cpu", centroid_interval=2)
+SUPERVISED = SupervisedConfig(batch_size=16, optimizer=SGD)
 
 
 @cache
@@ -51,12 +57,30 @@ def pseudo_labels(clusters=4):
     return rows.assign(pseudo_label=drawn.minimum(torch.tensor(clusters - 1)).numpy())
 
 
-def samix_job(folder, objective="cluster", epochs=2, **options):
-    """SAMix online: the job with the most state."""
+def samix_job(folder, objective="cluster", epochs=2, mixer=None, **options):
+    """SAMix online: the job with the most state. mixer: options of its training."""
+    config, policy = SSLMixerTrainingConfig(objective=objective, **(mixer or {})), PolicyConfig(name="samix")
+    clusters = uses_labels(policy, config, None) and config.cluster.labels != "true"
     return MoCoJob(
         **shared(folder, **options),
         epochs=epochs,
-        policy=PolicyConfig(name="samix"),
-        mixer=MixerTrainingConfig(objective=objective),
-        pseudo_labels=pseudo_labels() if objective == "cluster" else None,
+        policy=policy,
+        mixer=config,
+        pseudo_labels=pseudo_labels() if clusters else None,
+        clustering=CLUSTERING,
+    )
+
+
+def supervised_job(folder, policy="samix", epochs=2, mixer=None, bundle=None, host=None, **options):
+    """Training under labels. host: options of SupervisedConfig; mixer: of its training, for policy samix."""
+    fields = shared(folder, **options)
+    model = fields.pop("model")
+    return SupervisedJob(
+        **fields,
+        backbone=model.backbone,
+        supervised=SUPERVISED.model_copy(update=host or {}),
+        epochs=epochs,
+        policy=PolicyConfig(name=policy),
+        mixer=SupervisedMixerConfig(**(mixer or {})) if policy == "samix" else None,
+        bundle=bundle,
     )
