@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -113,7 +113,7 @@ class ClusterConfig(Config):
         "left them; true: the data set's own, for ablations",
     )
     start_epoch: int = Field(0, ge=0, description="SAMix-I before it: first clusters may be poor")
-    kmeans_epochs: tuple[int, ...] = Field(
+    kmeans_epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (), description="online: epochs that begin with a new k-means and a new cluster head"
     )
     features: Literal["pooled", "projection"] = Field(

@@ -40,7 +40,10 @@ def fixed_labels(
     """
     if pseudo_labels is None:
         if bool((store.labels < 0).any()):
-            raise ConfigError("mixer_pretraining.cluster.labels: true needs labels, these images have none.")
+            raise ConfigError(
+                "The data set's own labels are asked for (mixer_pretraining.cluster.labels: true), but these "
+                "images have none."
+            )
         return FixedLabels(store.labels, classes)
     labels = pseudo_label_tensor(pseudo_labels, len(store)).to(store.labels.device)
     return FixedLabels(labels, int(labels.max()) + 1, reweight_power=clustering.reweight_power)

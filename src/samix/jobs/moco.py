@@ -12,6 +12,7 @@ from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
+from samix.core.errors import ConfigError
 from samix.core.random import seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
@@ -57,6 +58,11 @@ class MoCoJob(Job):
         """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""
         images = int((self.manifest["split"] == pretraining_split(self.manifest)).sum())
         check_moco(self.model.moco, images)
+        late = [e for e in (self.mixer.cluster.kmeans_epochs if self.mixer else ()) if e >= self.epochs]
+        if late:
+            raise ConfigError(
+                f"mixer_pretraining.cluster.kmeans_epochs: there is no epoch {late[0]} in {self.epochs} epochs."
+            )
         if self.pseudo_labels is not None:
             pseudo_label_tensor(self.pseudo_labels, images)
 
@@ -157,8 +163,9 @@ def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) 
     if config is None:
         return None
     mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, "mixer")
-    if config.objective == "instance" or labels is None:
+    if config.objective == "instance":
         return InstanceMixerTraining(mixer, config)
+    assert labels is not None  # objective cluster asks for them
     pooled = config.cluster.features == "pooled"
     width = encoder.backbone.width if pooled else job.model.moco.projector.out
     return seeded(
