@@ -35,7 +35,7 @@ def test_pseudo_labels_are_weighed_by_their_sizes():
 
 
 def test_images_without_labels_have_no_true_ones():
-    with pytest.raises(ConfigError, match="labels: true needs labels"):
+    with pytest.raises(ConfigError, match="own labels are asked for"):
         fixed_labels(store_of(torch.tensor([1, -1, 0])), 5, None, CLUSTERING)
 
 
