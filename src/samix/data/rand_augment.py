@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ class RandAugment:
     def __init__(
         self, recipe: str, image_size: int, mean: Sequence[float], interpolation: Interpolation
     ) -> None:
-        from timm.data.auto_augment import rand_augment_transform
+        from timm.data.auto_augment import posterize, rand_augment_transform
 
         settings = {
             "translate_const": int(image_size * 0.45),
@@ -32,6 +33,9 @@ class RandAugment:
             "interpolation": Image.Resampling[interpolation.upper()],
         }
         self.transform = rand_augment_transform(recipe, settings)
+        for step in self.transform.ops:
+            if step.aug_fn is posterize:
+                step.aug_fn = _posterize
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Change each of float images (n, 3, S, S) in [0, 1]; they are rounded to 8 bits for it."""
@@ -40,6 +44,16 @@ class RandAugment:
         with global_seed(int(seed)):
             changed = [np.asarray(self.transform(Image.fromarray(image))) for image in pixels]
         return torch.from_numpy(np.stack(changed)).to(x.device).permute(0, 3, 1, 2).to(x.dtype) / 255
+
+
+def _posterize(image: Image.Image, bits: int, **options: Any) -> Image.Image:
+    """timm's, which asks Pillow for 0 bits now and then: black, until Pillow 13 refused it."""
+    from timm.data.auto_augment import posterize
+
+    if bits == 0:
+        return Image.new(image.mode, image.size)
+    kept: Image.Image = posterize(image, bits, **options)
+    return kept
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class MoCoJob(Job):
         late = [e for e in (self.mixer.cluster.kmeans_epochs if self.mixer else ()) if e >= self.epochs]
         if late:
             raise ConfigError(
-                f"mixer_pretraining.cluster.kmeans_epochs: there is no epoch {late[0]} in {self.epochs} epochs."
+                f"mixer_pretraining.cluster.kmeans_epochs: no epoch {late[0]} in {self.epochs} epochs."
             )
         if self.pseudo_labels is not None:
             pseudo_label_tensor(self.pseudo_labels, images)
