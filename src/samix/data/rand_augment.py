@@ -52,7 +52,7 @@ def _posterize(image: Image.Image, bits: int, **options: Any) -> Image.Image:
 
     if bits == 0:
         return Image.new(image.mode, image.size)
-    kept: Image.Image = posterize(image, bits, **options)
+    kept: Image.Image = posterize(image, bits, **options)  # type: ignore[no-untyped-call]
     return kept
 
 
