@@ -1,9 +1,9 @@
 """What the Mixer learns from three objectives: python benchmarks/masks.py docs/masks_cifar100.png
 
 Trains a Mixer with its encoder on a stratified part of CIFAR-100 under labels (pBCE + eta * CE), by instances
-(BCE + eta * infoNCE), and by BCE alone (eta = 0), which the paper shows to end in trivial masks; draws the masks
-of the same pairs of test images. CIFAR-100 is read from SAMIX_DATA_ROOT or data/01_raw; finished trainings are
-reused.
+(BCE + eta * infoNCE), and by BCE alone (eta = 0), which the paper shows to end in trivial masks; draws the
+masks of the same pairs of test images. CIFAR-100 is read from SAMIX_DATA_ROOT or data/01_raw; finished
+trainings are reused.
 """
 
 from __future__ import annotations

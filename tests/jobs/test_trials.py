@@ -1,0 +1,105 @@
+"""Trials of a comparison: settings that are changed, trainings that are shared, figures and costs."""
+
+import pytest
+from tiny_jobs import CLUSTERING, MODEL, SUPERVISED, digits
+
+from samix.config.stages import (
+    LinearEvaluationConfig,
+    MixerPretrainingConfig,
+    PseudoLabelsConfig,
+    SSLTrainingConfig,
+)
+from samix.config.supervised import SLTrainingConfig, SupervisedMixerConfig
+from samix.config.training import TrainingConfig
+from samix.config.trials import AblationConfig, TrialSettings, Variant
+from samix.core.errors import ConfigError
+from samix.jobs.trials import Bench, Trial
+
+SETTINGS = TrialSettings(
+    model=MODEL,
+    supervised=SUPERVISED,
+    mixer_pretraining_sl=SupervisedMixerConfig(epochs=1),
+    sl_training=SLTrainingConfig(epochs=1),
+    pseudo_labels=PseudoLabelsConfig(init_epochs=1, epochs=1, batch_size=16, clustering=CLUSTERING),
+    mixer_pretraining=MixerPretrainingConfig(epochs=1),
+    ssl_training=SSLTrainingConfig(epochs=1),
+    linear_evaluation=LinearEvaluationConfig(epochs=2, batch_size=16, augmentation="none"),
+)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    training = TrainingConfig(device="cpu", threads=1, work_dir=tmp_path, log_every=1)
+    return Bench(digits().card, digits().manifest, training)
+
+
+def trial(host, policy, seed=0, **changes):
+    stage = f"{host}_training.policy.name"
+    return Trial("g", policy, host, SETTINGS.changed({stage: policy, **changes}, "test"), seed)
+
+
+def folders(bench):
+    return sorted(path.name.rsplit("-", 1)[0] for path in (bench.training.work_dir / "trials").iterdir())
+
+
+def test_changes_replace_values_and_keep_the_rest():
+    changed = SETTINGS.changed(
+        {"mixer_pretraining_sl.eta": 0.1, "sl_training.policy": {"name": "cutmix", "alpha": 0.2}}, "test"
+    )
+    assert changed.mixer_pretraining_sl.eta == 0.1
+    assert (changed.sl_training.policy.name, changed.sl_training.policy.alpha) == ("cutmix", 0.2)
+    assert changed.mixer_pretraining_sl.epochs == 1 and changed.model == SETTINGS.model
+    assert SETTINGS.mixer_pretraining_sl.eta == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sl_trainin.epochs": 3}, "variant x: there is no parameter sl_trainin.epochs"),
+        ({"sl_training.epoch": 3}, "variant x: sl_training.epoch"),
+        ({"sl_training.epochs": 0}, "variant x: sl_training.epochs: .*greater than or equal to 1"),
+        ({"sl_training.policy.name": "cutmixx"}, "variant x: sl_training.policy.name"),
+    ],
+)
+def test_changes_that_cannot_be(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SETTINGS.changed(changes, "variant x")
+
+
+def test_groups_are_chosen_by_name():
+    variants = (Variant(name="a", group="x"), Variant(name="b", group="y"), Variant(name="c", group="x"))
+    assert [v.name for v in AblationConfig(variants=variants, groups=("x",)).chosen()] == ["a", "c"]
+    assert len(AblationConfig(variants=variants).chosen()) == 3
+    with pytest.raises(ConfigError, match="no variant is of group z; there are x, y"):
+        AblationConfig(variants=variants, groups=("z",)).chosen()
+
+
+def test_supervised_trials_share_the_mixer_and_are_done_once(bench):
+    first = bench.run(trial("sl", "samix_p"), None)
+    assert 0 <= first["top1"] <= 100 and first["top1"] == first["top1_mixed_q"]
+    assert first["seconds_per_epoch"] > 0 and first["peak_memory_mb"] > 0
+    assert folders(bench) == ["mixer_pretraining_sl", "sl_training"]
+    # the Mixer's alpha is its own: another one for the encoder takes the same Mixer
+    bench.run(trial("sl", "samix_p", **{"sl_training.policy.alpha": 1.0}), None)
+    assert folders(bench) == ["mixer_pretraining_sl", "sl_training", "sl_training"]
+    assert bench.run(trial("sl", "samix_p"), None) == first  # times included: nothing ran
+    bench.run(trial("sl", "none", seed=1), None)
+    assert folders(bench).count("sl_training") == 3
+
+
+def test_self_supervised_trials_make_the_labels_they_want(bench):
+    fixed = {"mixer_pretraining.cluster.labels": "fixed"}
+    found = bench.run(trial("ssl", "samix", **fixed), None)
+    assert {"top1", "knn_top1", "seconds_per_epoch"} <= found.keys()
+    assert folders(bench) == ["linear_evaluation", "pseudo_labels", "ssl_training"]
+    bench.run(trial("ssl", "mixup"), None)
+    assert folders(bench).count("pseudo_labels") == 1
+    true = {"mixer_pretraining.cluster.labels": "true"}
+    bench.run(trial("ssl", "samix", **true), None)
+    assert folders(bench).count("pseudo_labels") == 1 and folders(bench).count("ssl_training") == 3
+
+
+@pytest.mark.slow
+def test_self_supervised_samix_p_trains_its_mixer(bench):
+    bench.run(trial("ssl", "samix_p", **{"mixer_pretraining.objective": "instance"}), None)
+    assert folders(bench) == ["linear_evaluation", "mixer_pretraining", "ssl_training"]
