@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from samix.config.base import Config
 from samix.config.data import SupervisedAugmentConfig
@@ -23,6 +23,49 @@ class MomentumConfig(Config):
     )
 
 
+_DM_CE, _BCE, _DM_BCE = ("dm_ce",), ("bce", "dm_bce"), ("dm_bce",)
+_TAKERS = {
+    **dict.fromkeys(("eta", "selection", "power", "as_released"), _DM_CE),
+    **dict.fromkeys(("xi", "tau", "two_hot"), _DM_BCE),
+    "reduction": _BCE,
+}
+"""Which losses take an option."""
+
+
+class MixedLossConfig(Config):
+    """The loss of the policy's images (Decoupled Mixup, MCE, MBCE); label_smoothing is the host's."""
+
+    name: Literal["ce", "bce", "dm_ce", "dm_bce"] = Field(
+        "ce",
+        description="ce: mixed cross-entropy; bce: sigmoids with the shares as targets (RSB); dm_ce: ce and "
+        "for each parent a softmax without its partner; dm_bce: bce with targets raised above the shares",
+    )
+    eta: float = Field(0.1, ge=0, description="dm_ce: weight of the decoupled term")
+    selection: Literal["both", "less", "more"] = Field(
+        "both", description="dm_ce: of both parents, or of the one with the smaller or the larger share alone"
+    )
+    power: float = Field(0.0, ge=0, description="dm_ce: the weight of a parent is eta * share ** power")
+    as_released: bool = Field(
+        False, description="dm_ce: weights change places by the class numbers of a batch's first mixed pair"
+    )
+    xi: float = Field(0.8, gt=0, le=1, description="dm_bce: shares from here on have target 1")
+    tau: float = Field(1.0, gt=0, description="dm_bce: the target is (share / xi) ** tau below xi")
+    two_hot: bool = Field(False, description="dm_bce: target 1 for both parents, whatever their shares")
+    reduction: Literal["sum_classes", "mean"] = Field(
+        "sum_classes", description="bce, dm_bce: over the classes of a sample"
+    )
+
+    @model_validator(mode="after")
+    def _options_have_a_taker(self) -> Self:
+        fields = type(self).model_fields
+        for option, takers in _TAKERS.items():
+            if self.name not in takers and getattr(self, option) != fields[option].default:
+                raise ValueError(f"{option} is an option of {' and '.join(takers)}; name is {self.name}")
+        if self.two_hot and (self.xi, self.tau) != (fields["xi"].default, fields["tau"].default):
+            raise ValueError("two_hot: true leaves no use for xi and tau")
+        return self
+
+
 class SupervisedConfig(Config):
     """Supervised training, shared by the Mixer's pre-training and the training itself."""
 
@@ -38,6 +81,10 @@ class SupervisedConfig(Config):
         ge=0,
         description="weight of the loss of plain images beside that of the mixed ones; 0: mixed images only, "
         "as static policies are usually trained; null: 1 with samix and samix_p, else 0",
+    )
+    mixed_loss: MixedLossConfig = Field(
+        MixedLossConfig(),
+        description="of the policy's images; plain images and the Mixer have cross-entropies of their own",
     )
     plain_mix: bool = Field(
         False,

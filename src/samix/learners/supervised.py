@@ -26,7 +26,7 @@ from samix.mixup import (
 )
 from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
 from samix.nn import Classifier, ema_, momentum_copy
-from samix.objectives import ClassObjective, mixed_loss
+from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, MixedCriterion, mixed_loss
 
 PLAIN, MIXED = "plain", "mixed"
 
@@ -41,7 +41,7 @@ class SupervisedMixerTraining(torch.nn.Module):
 
 
 class Supervised(Learner):
-    """Cross-entropy of plain and of mixed images; a Mixer, if there is one, learns in the same step.
+    """Cross-entropy of plain images, a loss of mixed ones; a Mixer, if there is one, learns in the same step.
 
     The momentum network, which gives the Mixer its maps and judges it, exists where the policy asks for maps.
     """
@@ -71,6 +71,7 @@ class Supervised(Learner):
         self.mixer_training = mixer_training
         self.plain_weight = plain_weight(config, policy)
         self.objective = ClassObjective(smoothing=config.label_smoothing)
+        self.criterion = mixed_criterion(config)
 
     def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
         """The numbered step of SAMix under labels; images (N, 3, H, W), labels (N,)."""
@@ -125,7 +126,7 @@ class Supervised(Learner):
         return mixed_loss(self.objective, logits, batch.labels, pairing.of(batch.labels), mixed.lam)
 
     def _mixed_loss(self, policy: Policy, batch: Labelled, maps: Tensor | None, ctx: StepContext) -> Tensor:
-        """mixCE of the policy's images; no gradient reaches the Mixer."""
+        """The configured loss of the policy's images, mixCE by default; no gradient reaches the Mixer."""
         pairing = self._pairing("pairing", batch, ctx)
         mixed = mix(
             policy,
@@ -137,7 +138,7 @@ class Supervised(Learner):
         )
         logits = self.classifier.logits(self.classifier(mixed.images), MIXED)
         partners = pairing.of(batch.labels)
-        return mixed_loss(self.objective, logits, batch.labels, partners, mixed.lam, mixed.lam_second)
+        return self.criterion(logits, batch.labels, partners, mixed.lam, mixed.lam_second)
 
     def _mixer_step(
         self, training: SupervisedMixerTraining, batch: Labelled, maps: Tensor, ctx: StepContext
@@ -154,6 +155,18 @@ class Supervised(Learner):
         generator = generator_for(ctx.seed, purpose, ctx.step, ctx.rank)
         no_repeat = self.config.no_repeat
         return draw_local_pairing(len(batch.labels), generator, batch.images.device, no_repeat=no_repeat)
+
+
+def mixed_criterion(config: SupervisedConfig) -> MixedCriterion:
+    """The loss of the policy's images (see MixedLossConfig), with the host's label smoothing."""
+    loss, smoothing = config.mixed_loss, config.label_smoothing
+    if loss.name == "ce":
+        return MixedCE(ClassObjective(smoothing=smoothing))
+    if loss.name == "dm_ce":
+        return DecoupledCE(smoothing, loss.eta, loss.selection, loss.power, loss.as_released)
+    if loss.name == "bce":
+        return MixedBCE(smoothing, reduction=loss.reduction)
+    return MixedBCE(smoothing, loss.xi, loss.tau, loss.two_hot, loss.reduction)
 
 
 def plain_weight(config: SupervisedConfig, policy: Policy | None) -> float:
