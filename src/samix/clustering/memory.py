@@ -11,7 +11,7 @@ from samix.clustering.preprocess import l2_normalise
 from samix.clustering.reweight import class_weights
 from samix.clustering.small_clusters import fill_clusters, handle_small_clusters
 from samix.config.clustering import ClusteringConfig
-from samix.core.distributed import all_gather, rank
+from samix.core.distributed import all_gather, rank, world_size
 from samix.core.errors import ConfigError, DataError, TrainingError
 
 
@@ -119,7 +119,9 @@ class ODCMemory(nn.Module):
         return class_weights(self.sizes(), self.config.reweight_power, self.config.reweight_normalise)
 
     def require_replicas(self) -> None:
-        """Raise TrainingError if the pseudo labels are not the same on all ranks."""
+        """Raise TrainingError if the pseudo labels are not the same on all ranks; waits for the device."""
+        if world_size() == 1:
+            return
         position = torch.arange(1, len(self.labels) + 1, device=self.labels.device)
         sums = all_gather((position * self.labels).sum()[None])
         if (sums != sums[0]).any():

@@ -75,8 +75,10 @@ class GlobalBatches:
         """Fetch this rank's raw uint8 images with labels and positions, on ctx.device."""
         positions = self.positions(ctx)
         images = self.store.fetch(positions).to(ctx.device, non_blocking=True)
-        labels = self.store.labels[positions.to(self.store.labels.device)]
-        return Labelled(images, labels.to(ctx.device), positions.to(ctx.device))
+        labels = self.store.labels[positions.to(self.store.labels.device, non_blocking=True)]
+        return Labelled(
+            images, labels.to(ctx.device, non_blocking=True), positions.to(ctx.device, non_blocking=True)
+        )
 
 
 class TwoViewBatches(GlobalBatches):

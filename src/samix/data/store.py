@@ -41,7 +41,7 @@ class MemoryStore(ImageStore):
 
     def fetch(self, indices: Tensor) -> Tensor:
         """See `ImageStore`."""
-        return self.pixels[indices.to(self.pixels.device)]
+        return self.pixels[indices.to(self.pixels.device, non_blocking=True)]
 
     def to(self, device: torch.device | str) -> MemoryStore:
         """See `ImageStore`."""

@@ -103,7 +103,8 @@ def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str 
     Raises: ValueError for a global batch of 1.
     """
     total = n * distributed.world_size()
-    return Pairing(distributed.local_rows(_derangement(total, generator)).to(device))
+    # a blocking copy would make the host wait for all that the device has been given to do
+    return Pairing(distributed.local_rows(_derangement(total, generator)).to(device, non_blocking=True))
 
 
 def draw_local_pairing(
@@ -114,18 +115,19 @@ def draw_local_pairing(
     no_repeat False: any permutation, an image may meet itself. Raises: ValueError for no_repeat and n = 1.
     """
     index = _derangement(n, generator) if no_repeat else torch.randperm(n, generator=generator)
-    return Pairing(index.to(device), everywhere=False)
+    return Pairing(index.to(device, non_blocking=True), everywhere=False)
 
 
 def _derangement(total: int, generator: torch.Generator) -> Tensor:
     if total < 2:
         raise ValueError("mixing needs at least two images in the batch")
-    own = torch.arange(total)
+    own = np.arange(total)
     for _ in range(10):
         index = torch.randperm(total, generator=generator)
-        if not bool((index == own).any()):
+        if not (index.numpy() == own).any():
             return index
-    return own.roll(int(torch.randint(1, max(2, total - 1), (), generator=generator)))
+    (shift,) = torch.randint(1, max(2, total - 1), (1,), generator=generator).tolist()
+    return torch.arange(total).roll(shift)
 
 
 def draw_lam(alpha: float, generator: np.random.Generator) -> float:
