@@ -103,6 +103,11 @@ class MixerTrainingConfig(Config):
     )
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.1, min_lr=1e-3, decay_all=False)
 
+    @property
+    def rests(self) -> bool:
+        """Whether there are steps in which the Mixer has no gradient."""
+        return self.interval > 1 or self.switch_off > 0
+
 
 class ClusterConfig(Config):
     """How SAMix-C uses labels."""

@@ -52,7 +52,7 @@ class MoCoJob(Job):
     @property
     def skips_parameters(self) -> bool:
         """Whether there are steps in which the Mixer has no gradient."""
-        return self.mixer is not None and (self.mixer.interval > 1 or self.mixer.switch_off > 0)
+        return self.mixer is not None and self.mixer.rests
 
     def check(self) -> None:
         """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""

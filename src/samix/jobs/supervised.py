@@ -51,7 +51,7 @@ class SupervisedJob(Job):
     @property
     def skips_parameters(self) -> bool:
         """Whether there are steps in which the Mixer has no gradient."""
-        return self.mixer is not None and (self.mixer.interval > 1 or self.mixer.switch_off > 0)
+        return self.mixer is not None and self.mixer.rests
 
 
 def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
