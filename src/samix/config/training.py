@@ -43,8 +43,10 @@ class TrainingConfig(Config):
         1, ge=1, description="processes on this machine; more than 1 goes through torch elastic"
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
-    precision: Literal["no", "bf16"] = Field(
-        "no", description="no: float32; bf16: autocast with fp32 islands"
+    precision: Literal["no", "bf16", "auto"] = Field(
+        "no",
+        description="no: float32; bf16: autocast with fp32 islands; auto: bf16 where the device has units "
+        "for it; the log says which",
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of a process; default: cores / devices")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -19,6 +19,11 @@ from samix.core.errors import ConfigError, TrainingError
 
 T = TypeVar("T")
 Worker = Callable[[T, Accelerator], None]
+
+log = logging.getLogger(__name__)
+
+# Of x86 and of Arm, as torch calls them
+_BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16")
 
 # They print a failed worker's traceback, which the error raised here carries
 _TALKATIVE = ("torch.distributed.elastic.multiprocessing.api", "torch.multiprocessing.spawn")
@@ -34,6 +39,9 @@ def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
     ConfigError where a GPU, or more GPUs than there are, are asked for.
     """
     check_devices(training)
+    if training.precision == "auto":
+        device = torch.cuda.get_device_name() if use_gpu(training) else "this CPU"
+        log.info("training.precision: auto is %s on %s", resolve_precision(training), device)
     if training.devices == 1:
         _enter(worker, job, training)
         return
@@ -64,6 +72,19 @@ def use_gpu(training: TrainingConfig) -> bool:
     return training.device != "cpu" and torch.cuda.is_available()
 
 
+def resolve_precision(training: TrainingConfig) -> Literal["no", "bf16"]:
+    """The precision that training will have: what is configured, or for "auto" what the device is made for.
+
+    A CPU whose bf16 is emulated, or a GPU older than Ampere, would be slower with it.
+    """
+    if training.precision != "auto":
+        return training.precision
+    if use_gpu(training):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    units = torch.cpu.get_capabilities()
+    return "bf16" if any(units.get(name) for name in _BF16_UNITS) else "no"
+
+
 def check_devices(training: TrainingConfig) -> None:
     """Raise ConfigError where the devices that training asks for are not there."""
     if training.device == "gpu" and not torch.cuda.is_available():
@@ -86,7 +107,7 @@ def _enter(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         cpu=not use_gpu(training),
-        mixed_precision=training.precision,
+        mixed_precision=resolve_precision(training),
         # the momentum network's statistics are each rank's own; the queue is kept equal by its updates
         kwargs_handlers=[
             DistributedDataParallelKwargs(
