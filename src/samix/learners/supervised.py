@@ -7,6 +7,7 @@ from torch import Tensor
 
 from samix.config.mixing import MixerTrainingConfig
 from samix.config.supervised import SupervisedConfig
+from samix.core.errors import ConfigError
 from samix.core.random import generator_for
 from samix.core.schedules import momentum_at
 from samix.core.step import StepContext
@@ -25,6 +26,7 @@ from samix.mixup import (
     mix,
 )
 from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
+from samix.mixup.table import refusal
 from samix.nn import Classifier, ema_, momentum_copy
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, MixedCriterion, mixed_loss
 
@@ -57,9 +59,14 @@ class Supervised(Learner):
     ) -> None:
         """classifier, with the heads that `head_names` tells; policy None: no mixed term; alpha of its lam.
 
-        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed.
+        Raises: ConfigError for a policy whose images the classifier cannot take; ValueError for a Mixer to
+        train beside a policy for which no maps are computed.
         """
         super().__init__()
+        one_size = classifier.backbone.image_size is not None
+        reason = None if policy is None else refusal(policy, labels=True, one_size=one_size)
+        if reason is not None:
+            raise ConfigError(reason)
         needs = frozenset() if policy is None else policy.needs
         if mixer_training is not None and "maps" not in needs:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")

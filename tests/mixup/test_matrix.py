@@ -1,0 +1,169 @@
+"""Every policy under every scenario: it trains, or is refused before, as the printed matrix says."""
+
+import copy
+
+import pytest
+import torch
+from tiny_moco import CLUSTERS, CONFIG, IMAGES, LABELS
+
+from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, SSLMixerTrainingConfig
+from samix.config.networks import BackboneConfig, MixerConfig
+from samix.config.supervised import MixedLossConfig, SupervisedConfig
+from samix.core.errors import ConfigError
+from samix.core.step import StepContext
+from samix.data import Labelled, TwoViews
+from samix.learners.labels import FixedLabels
+from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
+from samix.learners.moco import MoCo
+from samix.learners.supervised import Supervised, SupervisedMixerTraining, head_names
+from samix.mixup import POLICIES, Mixer, RandomChoice, SAMix, SAMixP
+from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
+from samix.nn import Classifier, Encoder, build_backbone
+
+CNN = BackboneConfig(channels=(4, 4, 6, 8))
+VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
+BATCH, CLASSES, SIZE, STEP = 4, 3, 32, StepContext(seed=0, step=1, total_steps=10, epoch=0)
+MATRIX = {
+    (row[0], scenario): cell
+    for row in matrix_rows()
+    for scenario, cell in zip(SCENARIOS, row[1:], strict=True)
+}
+BY_LABEL = MaskAdjustConfig(mode="auto_label")
+VARIANTS = {
+    "samix_p by label": lambda: by_label(),
+    "choice of inter_intra": lambda: RandomChoice(("mixup", "inter_intra"), (None, None)),
+    "choice of stackmix": lambda: RandomChoice(("mixup", "stackmix"), (None, None), (0.0, 1.0)),
+}
+
+
+def by_label():
+    policy = example("samix_p")
+    statistics = [0.5] * 3, [0.25] * 3
+    return SAMixP(policy.backbone, policy.mixer, BY_LABEL, trained_on=statistics)
+
+
+def trained_along(policy):
+    return isinstance(policy, SAMix) and not isinstance(policy, SAMixP)
+
+
+def class_host(policy, backbone, **options):
+    config = SupervisedConfig(**options)
+    network, training = build_backbone(backbone), None
+    if trained_along(policy):
+        policy = SAMix(Mixer(network.tap_channels, MixerConfig()), policy.adjust)
+        training = SupervisedMixerTraining(policy.mixer, MixerTrainingConfig())
+    classifier = Classifier(network, CLASSES, head_names(config, policy), shared=False)
+    return Supervised(classifier, config, policy=policy, mixer_training=training)
+
+
+def moco_host(policy, labels):
+    encoder, training = Encoder(build_backbone(CNN), CONFIG.projector), None
+    if trained_along(policy):
+        policy = SAMix(Mixer(encoder.backbone.tap_channels, MixerConfig()), policy.adjust)
+        options = SSLMixerTrainingConfig(objective="cluster" if labels else "instance")
+        kind = (policy.mixer, options)
+        training = (
+            ClusterMixerTraining(*kind, encoder.backbone.width, CLUSTERS)
+            if labels
+            else InstanceMixerTraining(*kind)
+        )
+    source = FixedLabels(LABELS.clone(), CLUSTERS) if labels else None
+    return MoCo(encoder, CONFIG, seed=0, policy=policy, mixer_training=training, labels=source)
+
+
+HOSTS = {
+    "class, CNN": lambda policy: class_host(policy, CNN),
+    "class, ViT": lambda policy: class_host(policy, VIT),
+    "cluster": lambda policy: moco_host(policy, labels=True),
+    "instance": lambda policy: moco_host(policy, labels=False),
+}
+
+
+def batch_for(learner):
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randn(2, BATCH, 3, SIZE, SIZE, generator=generator)
+    index = torch.arange(BATCH) * 2 % IMAGES
+    if isinstance(learner, MoCo):
+        return TwoViews(*views, index, torch.full((BATCH,), -1))
+    return Labelled(views[0], torch.tensor([0, 1, 2, 1]), index)
+
+
+def require_step(learner):
+    """One step: finite losses, a mixed one among them, and finite gradients for all that is trained."""
+    metrics = learner.train()(batch_for(learner), STEP)
+    assert "loss_mixed" in metrics
+    assert all(value.isfinite().all() for value in metrics.values())
+    metrics["loss"].backward()
+    owned = [
+        parameter
+        for part in learner.parameter_sets().values()
+        for module in part.modules
+        for parameter in module.parameters()
+        if parameter.requires_grad
+    ]
+    assert owned and all(p.grad is not None and p.grad.isfinite().all() for p in owned)
+    learner.after_step(STEP)
+
+
+def require_as_told(policy, scenario, reason):
+    """Training, or a refusal that names the policy before there is a learner."""
+    torch.manual_seed(0)
+    if reason is None:
+        require_step(HOSTS[scenario](policy))
+        return
+    with pytest.raises(ValueError, match="needs labels|makes images of another size") as refused:
+        HOSTS[scenario](policy)
+    if scenario.startswith("class"):
+        assert refused.type is ConfigError and name_of(policy) in str(refused.value)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_matrix_is_true(name, scenario):
+    policy = example(name)
+    reason = refusal(policy, **SCENARIOS[scenario])
+    assert MATRIX[name, scenario] == ("works" if reason is None else "refused")
+    require_as_told(policy, scenario, reason)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_options_change_what_a_policy_needs(name, scenario):
+    policy = VARIANTS[name]()
+    reason = refusal(policy, **SCENARIOS[scenario])
+    wanted = "class, ViT" if "stackmix" in name else "instance"
+    assert (reason is not None) == (scenario == wanted)
+    require_as_told(policy, scenario, reason)
+
+
+def test_the_matrix_holds_refusals_and_work():
+    assert MATRIX.keys() == {(name, scenario) for name in POLICIES for scenario in SCENARIOS}
+    refused = {place for place, cell in MATRIX.items() if cell == "refused"}
+    assert refused == {("stackmix", "class, ViT"), ("inter_intra", "instance")}
+
+
+def test_what_is_refused_would_fail():
+    """The refusals are no caution: without the check these policies stop in the first step."""
+    learner = class_host(example("mixup"), VIT)
+    learner.policy = example("stackmix")
+    with pytest.raises(ConfigError, match="takes images of"):
+        learner(batch_for(learner), STEP)
+    learner = moco_host(example("mixup"), labels=False)
+    learner.policy = example("inter_intra")
+    with pytest.raises(ValueError, match="labels of both parents"):
+        learner(batch_for(learner), STEP)
+
+
+@pytest.mark.parametrize("loss", ["bce", "dm_ce", "dm_bce"])
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_under_every_mixed_loss(name, loss):
+    torch.manual_seed(0)
+    require_step(class_host(example(name), CNN, mixed_loss=MixedLossConfig(name=loss)))
+
+
+@pytest.mark.parametrize("name", ["mixup", "stackmix"])
+def test_a_step_is_repeatable(name):
+    torch.manual_seed(0)
+    learner = class_host(example(name), CNN).train()
+    other = copy.deepcopy(learner)
+    assert torch.equal(learner(batch_for(learner), STEP)["loss"], other(batch_for(other), STEP)["loss"])
