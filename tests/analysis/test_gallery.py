@@ -1,0 +1,115 @@
+"""The sheet of all policies on the same photographs."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from samix.analysis.gallery import LAMS, PAIRS, TILE, gallery_policies, main, mixes, photographs, sheet
+from samix.config.mixing import MaskAdjustConfig
+from samix.config.networks import BackboneConfig, MixerConfig
+from samix.core.errors import DataError
+from samix.core.weights import save_weights
+from samix.mixup import CutMix, FMix, Mixer, Mixup, SAMixP, StackMix
+from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.nn import build_backbone
+
+COLOURS = [(220, 30, 30), (30, 30, 220), (30, 160, 30), (230, 200, 40)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Photographs of one colour each, some in folders below, not all of them square."""
+    for number, colour in enumerate(COLOURS):
+        path = tmp_path / "photographs" / f"class_{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40 + 10 * number, 50), colour).save(path)
+    (tmp_path / "photographs" / "notes.txt").write_text("no image")
+    return tmp_path / "photographs"
+
+
+def files(folder):
+    return [folder / f"class_{n % 2}" / f"{n}.png" for n in range(len(COLOURS))]
+
+
+def tile(page, row, column):
+    """Pixels of a tile, found by the layout: names left, captions below, a gap between the pairs."""
+    left = 118 + column * (TILE + 3) + column // len(LAMS) * 12
+    top = 3 + row * (TILE + 15 + 3)
+    return np.array(page)[top : top + TILE, left : left + TILE].astype(float)
+
+
+def test_every_policy_of_images_alone():
+    found = gallery_policies()
+    static = {"mixup", "cutmix", "fmix", "gridmix", "gridmix, cells", "resizemix", "smoothmix"}
+    assert found.keys() == static | {"saliencymix", "guidedmixup_sr", "stackmix", "random_choice"}
+
+
+def test_a_bundle_adds_its_own_row(tmp_path):
+    """Its encoder is told that photographs are in [0, 1]."""
+    config, mean, std = BackboneConfig(channels=(4, 4, 6, 8)), [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
+    about = bundle_metadata(config, MixerConfig(), MaskAdjustConfig(mode="auto_label"), (mean, std))
+    tensors = bundle_tensors(build_backbone(config), Mixer(6, MixerConfig()))
+    found = gallery_policies(save_weights(tmp_path / "bundle.safetensors", tensors, about).path)
+    assert list(found) == [*gallery_policies(), "samix_p"] and isinstance(found["samix_p"], SAMixP)
+    images = torch.rand(2, 1, 3, 16, 16)
+    normalised = (images[0] - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    torch.testing.assert_close(found["samix_p"]._own(images[0]), normalised)
+    assert [mixed.lam for mixed in mixes(found["samix_p"], *images, 0)] == list(LAMS)
+
+
+def test_the_same_numbers_at_every_lam():
+    """Masks over lam are nested, and what the policy says is what the host would get."""
+    first, second = torch.rand(2, 1, 3, 16, 16)
+    for policy in (CutMix(), FMix()):
+        masks = [mixed.mask for mixed in mixes(policy, first, second, 5)]
+        assert all((low <= high).all() for low, high in zip(masks, masks[1:], strict=False))
+    out = mixes(Mixup(), first, second, 5)
+    for lam, mixed in zip(LAMS, out, strict=True):
+        assert mixed.lam == lam
+        torch.testing.assert_close(mixed.images, lam * first + (1 - lam) * second)
+
+
+def test_pixels_of_the_sheet(folder):
+    images = photographs(files(folder), seed=0)
+    page = sheet({"mixup": Mixup(), "stackmix": StackMix()}, images)
+    colours = np.array(COLOURS, float)
+    for pair in range(PAIRS):
+        first, second = colours[2 * pair], colours[2 * pair + 1]
+        assert np.abs(tile(page, 0, 3 * pair) - first).max() <= 1
+        assert np.abs(tile(page, 0, 3 * pair + 1) - second).max() <= 1
+        for place, lam in enumerate(LAMS):
+            mixed = tile(page, 1, 3 * pair + place)
+            assert np.abs(mixed - (lam * first + (1 - lam) * second)).max() <= 1
+            stacked = tile(page, 2, 3 * pair + place)[TILE // 2]
+            assert np.abs(stacked[10] - first).max() <= 2 and np.abs(stacked[-10] - second).max() <= 2
+            assert (tile(page, 2, 3 * pair + place)[0] == 255).all()  # a low image on a square tile
+
+
+def test_the_command(folder, tmp_path):
+    for name in ("one", "two"):
+        main([str(folder), str(tmp_path / "new" / f"{name}.png"), "--seed", "3"])
+    one, two = ((tmp_path / "new" / f"{name}.png").read_bytes() for name in ("one", "two"))
+    assert one == two
+    with Image.open(tmp_path / "new/one.png") as page:
+        assert page.width > len(LAMS) * PAIRS * TILE and page.height > len(gallery_policies()) * TILE
+
+
+def test_photographs_of_a_folder_are_drawn_and_given_ones_kept(folder):
+    given = photographs(files(folder), seed=0, size=8)
+    assert [image.shape for image in given] == [(1, 3, 8, 8)] * 4
+    wanted = [torch.tensor(colour) / 255 for colour in COLOURS]
+    assert all(torch.allclose(image[0, :, 4, 4], c) for image, c in zip(given, wanted, strict=True))
+    drawn = [torch.cat(photographs([folder], seed, 8)) for seed in range(6)]
+    assert all(torch.equal(torch.cat(photographs([folder], seed, 8)), drawn[seed]) for seed in range(6))
+    assert any(not torch.equal(drawn[0], other) for other in drawn)
+    assert all(len(torch.unique(one.flatten(1), dim=0)) == 4 for one in drawn)  # no photograph twice
+
+
+def test_mistakes(folder, tmp_path):
+    with pytest.raises(DataError, match="no file or folder .*nowhere"):
+        photographs([tmp_path / "nowhere"], 0)
+    with pytest.raises(DataError, match="1 images in .*: 4 are needed"):
+        photographs(files(folder)[:1], 0)
+    with pytest.raises(DataError, match="notes.txt cannot be read"):
+        photographs([*files(folder)[:3], folder / "notes.txt"], 0)
