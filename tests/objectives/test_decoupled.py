@@ -212,6 +212,23 @@ def test_released_and_right_agree_without_weights(float64):
         torch.testing.assert_close(DecoupledCE(as_released=True)(*parts), DecoupledCE()(*parts))
 
 
+@pytest.mark.parametrize("name", [*NAMES, "released"])
+def test_no_value_is_read_back(name):
+    """Tensors without values: a criterion that waited for the device would fail here."""
+    criterion = NAMES.get(name) or DecoupledCE(as_released=True)
+    outputs, classes = torch.zeros(6, 5, device="meta"), torch.zeros(6, dtype=torch.long, device="meta")
+    for lam in (0.3, torch.zeros(6, device="meta")):
+        assert criterion(outputs, classes, classes, lam).shape == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_logits_are_widened(name):
+    outputs = logits().bfloat16()
+    found = NAMES[name](outputs, FIRST, SECOND, 0.3)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, NAMES[name](outputs.float(), FIRST, SECOND, 0.3))
+
+
 def test_configured_losses():
     def criterion(**options):
         return mixed_criterion(SupervisedConfig(label_smoothing=0.1, mixed_loss=MixedLossConfig(**options)))

@@ -41,7 +41,7 @@ def gallery_policies(bundle: Path | None = None) -> dict[str, Policy]:
 
 @torch.no_grad()
 def mixes(policy: Policy, first: Tensor, second: Tensor, seed: int) -> list[Mixed]:
-    """One pair of images (1, 3, H, W) in [0, 1] at each of LAMS, with the same random numbers; labels unknown."""
+    """One pair of images (1, 3, H, W) in [0, 1] at each of LAMS, with the same random numbers."""
     unknown = Seen(labels=torch.full((1,), -1))
     guides = Guides(policy.see(first, unknown), policy.see(second, unknown))
     return [policy(first, second, lam, generator=np.random.default_rng(seed), guides=guides) for lam in LAMS]
