@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from environments import Settings
+from tiny_supervised import batch_of, context, learner_of
 
 from samix.jobs.build import static_policy
 from samix.learners.supervised import mixed_criterion, plain_weight
@@ -100,6 +101,15 @@ def test_the_commands_of_the_page_are_valid_and_mean_what_it_says():
     assert mixed_criterion(found[1].supervised) == DecoupledCE()
     regmixup = found[2].supervised
     assert plain_weight(regmixup, Mixup()) == 1 and regmixup.heads == "shared"
+
+
+def test_the_recipe_of_regmixup():
+    """CE of plain images plus mixCE of mixed ones, in one step and under one head."""
+    learner = learner_of("mixup", plain_weight=1.0, heads="shared")
+    metrics = learner(batch_of(3), context(3))
+    assert list(learner.classifier.heads) == ["plain"]
+    assert metrics["loss_plain"] != metrics["loss_mixed"]
+    assert float(metrics["loss"]) == pytest.approx(float(metrics["loss_plain"] + metrics["loss_mixed"]))
 
 
 def test_the_recipe_of_rsb():
