@@ -12,7 +12,8 @@ from samix.core.errors import ConfigError
 from samix.core.random import generator_for
 from samix.core.step import StepContext
 from samix.data.augment import Normalize, Transform
-from samix.data.store import ImageStore, chunks
+from samix.data.prefetch import Prefetch
+from samix.data.store import ImageStore, ReadingStore, chunks
 
 
 class TwoViews(NamedTuple):
@@ -40,6 +41,8 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
 class GlobalBatches:
     """Which images a rank sees at a step: its slice of the global batch, epochs shuffled, remainder dropped.
 
+    From a store that decodes images when they are asked for, those of the next steps are read ahead.
+
     Args: batch_size of all ranks together; seed of the order. Raises: ConfigError for a batch larger than the
     store.
     """
@@ -53,6 +56,7 @@ class GlobalBatches:
         self.steps_per_epoch = len(store) // batch_size
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
+        self._ahead = Prefetch(store.read, self.positions) if isinstance(store, ReadingStore) else None
 
     def positions(self, ctx: StepContext) -> Tensor:
         """Positions of this rank's images, int64 (batch_size / world_size,) on the CPU.
@@ -74,7 +78,8 @@ class GlobalBatches:
     def read(self, ctx: StepContext) -> Labelled:
         """Fetch this rank's raw uint8 images with labels and positions, on ctx.device."""
         positions = self.positions(ctx)
-        images = self.store.fetch(positions).to(ctx.device, non_blocking=True)
+        fetched = self.store.fetch(positions) if self._ahead is None else self._ahead.fetch(ctx)
+        images = fetched.to(ctx.device, non_blocking=True)
         labels = self.store.labels[positions.to(self.store.labels.device, non_blocking=True)]
         return Labelled(
             images, labels.to(ctx.device, non_blocking=True), positions.to(ctx.device, non_blocking=True)

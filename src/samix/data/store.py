@@ -57,7 +57,12 @@ class ReadingStore(ImageStore):
 
     def fetch(self, indices: Tensor) -> Tensor:
         """See `ImageStore`."""
-        return self.reader.read(indices.cpu().numpy()).to(self.labels.device, non_blocking=True)
+        return self.read(indices).to(self.labels.device, non_blocking=True)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """Images at positions `indices` (n,) in the host's memory, pinned where the store is of a GPU."""
+        images = self.reader.read(indices.cpu().numpy())
+        return images.pin_memory() if self.labels.device.type == "cuda" else images
 
     def to(self, device: torch.device | str) -> ReadingStore:
         """See `ImageStore`; the pixels stay where they are until they are fetched."""
