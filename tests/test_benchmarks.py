@@ -48,3 +48,84 @@ def test_step_takes_its_batches_from_a_data_set(benchmark):
     record = benchmark("step", *TINY, *options)
     assert [row["name"] for row in record["rows"]] == ["samix", "SAMix-P"]
     assert record["settings"]["precision"] == "bf16"
+
+
+def test_momentum_update_is_a_share_of_the_step(benchmark):
+    options = TINY[:9]  # it has neither a queue nor a device to choose
+    rows = benchmark("momentum", *options)["rows"]
+    assert [row["name"] for row in rows] == ["MoCo", "SAMix-I"]
+    for row in rows:
+        assert row["ema_percent"] == pytest.approx(100 * row["ema_ms"] / row["step_ms"])
+        assert 0 < row["ema_percent"] < 100
+
+
+def test_augmentation_is_measured_against_pil(benchmark):
+    rows = benchmark("augment", "--size", "16", "--images", "8")["rows"]
+    assert [row["name"] for row in rows] == ["batched", "v2", "pil"]
+    assert rows[2]["ratio_pil"] == 1
+    assert all(positive(row, ["images_per_s", "ratio_pil"]) for row in rows)
+
+
+def test_loader_trains_on_files(benchmark):
+    options = [*TINY[:5], "--size", "32", "--batch", "4", "--images", "16", "--steps", "2"]
+    rows = {row["name"]: row for row in benchmark("loader", *options)["rows"]}
+    assert set(rows) == {"decode", "augment", "step", "one after the other", "read ahead"}
+    assert all(positive(row, ["images_per_s", "ratio_step"]) for row in rows.values())
+    assert rows["read ahead"]["waiting_percent"] is not None
+
+
+@pytest.mark.slow
+def test_startup_stops_at_the_first_node(benchmark):
+    rows = {row["name"]: row["seconds"] for row in benchmark("startup", "--top", "3")["rows"]}
+    assert rows.pop("kedro registry list") > 0 and rows.pop("kedro run, first node") > 0
+    assert len(rows) == 3 and all(name.startswith("import ") for name in rows)
+
+
+def test_turns_are_taken_and_the_first_is_not_counted(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    measuring = importlib.import_module("measuring")
+    clock, calls = [0.0], []
+
+    def work(name, durations):
+        remaining = iter(durations)
+
+        def do():
+            calls.append(name)
+            clock[0] += next(remaining)
+
+        return do
+
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock[0])
+    both = {"a": work("a", [99, 1, 5, 3]), "b": work("b", [99, 10, 10, 40])}
+    assert measuring.alternate(both, 3, lambda: None) == {"a": 3, "b": 10}
+    assert calls == ["a", "b"] * 4
+
+
+def test_the_page_is_made_of_what_the_benchmarks_wrote(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    report = importlib.import_module("report")
+    record = {
+        "command": "python benchmarks/one.py",
+        "date": "2001-02-03",
+        "machine": "abacus",
+        "versions": {"torch": "0"},
+        "rows": [{"name": "beads", "images_per_s": 1234.5, "ratio": 0.5, "none": None}],
+        "notes": "",
+    }
+    (tmp_path / "one.json").write_text(json.dumps(record))
+    found = report.page("# Title\n\n{{one}}\n\n{{two}}\n", tmp_path)
+    assert found == (
+        "# Title\n\n`python benchmarks/one.py`\n\nabacus; torch 0; 2001-02-03\n\n"
+        "| name | images_per_s | ratio | none |\n| --- | --- | --- | --- |\n| beads | 1234 | 0.5 |  |\n\n"
+        "Not measured yet.\n"
+    )
+
+
+def test_every_table_of_the_page_has_a_command(monkeypatch, tmp_path):
+    """The page in docs/ is the template with its tables, nothing written by hand."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    report = importlib.import_module("report")
+    template = (FOLDER / "performance.md").read_text()
+    page = (FOLDER.parent / report.PAGE).read_text()
+    for part in report.SLOT.split(template)[::2]:
+        assert part in page
