@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from samix.config.data import AugmentConfig
-from samix.data import Augment, CropFlip, Normalize
+from samix.data import Augment, CropFlip, Normalize, augment
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": False}
@@ -113,3 +113,19 @@ def test_the_test_transform_of_a_card_normalises_the_centre():
     assert torch.equal(test.crop(images), images[..., 3:19, 3:19])
     assert torch.equal(test(images), Normalize(MEAN, STD)(images[..., 3:19, 3:19]))
     assert torch.equal(test(images[..., 3:19, 3:19]), test(images))
+
+
+def test_a_large_batch_is_augmented_part_by_part_from_one_stream(monkeypatch):
+    images, transform = _images(7), Augment(AugmentConfig(), 16, MEAN, STD)
+    monkeypatch.setattr(augment, "CACHED_VALUES", 3 * 3 * 16 * 16 + 1)
+    generator = torch.Generator().manual_seed(3)
+    parts = [transform.normalize.of_unit(transform.view(part, generator)) for part in images.split(3)]
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert torch.equal(transform(images, torch.Generator().manual_seed(3)), torch.cat(parts))
+
+
+def test_one_image_larger_than_the_part_and_no_image_are_augmented(monkeypatch):
+    transform = Augment(AugmentConfig(), 16, MEAN, STD)
+    monkeypatch.setattr(augment, "CACHED_VALUES", 1)
+    for n in (0, 2):
+        assert transform(_images(n), torch.Generator().manual_seed(0)).shape == (n, 3, 16, 16)
