@@ -66,7 +66,7 @@ class CropFlip:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one view of each of uint8 `images` (n, 3, S, S): normalised float32 of side image_size."""
-        parts = images.split(self._together(images))
+        parts = torch.split(images, self._together(images))
         views = [self.normalize.of_unit(self.view(part, generator)) for part in parts]
         return views[0] if len(views) == 1 else torch.cat(views)
 
