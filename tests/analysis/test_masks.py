@@ -28,11 +28,8 @@ class Known(nn.Module):
 class Policy:
     """What the sheets use of SAMixP; its maps are the normalised images at half their size."""
 
-    mixer = Known()
-
-    def maps(self, images, features):
-        assert features is None
-        return images[:, :, ::2, ::2]
+    def inspect(self, first, second, lam):
+        return Known()(first[:, :, ::2, ::2], second[:, :, ::2, ::2], lam, first.shape[-2:])
 
 
 @pytest.fixture

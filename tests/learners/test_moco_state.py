@@ -101,5 +101,5 @@ def test_a_mixer_is_not_left_untrained_in_silence(policy):
 
 def test_a_policy_that_needs_labels_gets_some_or_does_not_start():
     whole = learner_of("cluster", adjust=MaskAdjustConfig(mode="auto_label"))
-    with pytest.raises(ValueError, match="needs labels of the images"):
+    with pytest.raises(ValueError, match="needs labels or pseudo labels"):
         MoCo(whole.encoder, whole.config, seed=0, policy=whole.policy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from samix.core.errors import ConfigError
 from samix.core.random import generator_for
 from samix.core.step import StepContext
-from samix.data.augment import Normalize, Transform
+from samix.data.augment import Transform
 from samix.data.prefetch import Prefetch
 from samix.data.store import ImageStore, ReadingStore, chunks
 
@@ -114,7 +114,7 @@ class LabelledBatches(GlobalBatches):
         return raw._replace(images=self.transform(raw.images, ctx.generator("augment")))
 
 
-def iterate(store: ImageStore, transform: Normalize, batch_size: int) -> Iterator[Tensor]:
+def iterate(store: ImageStore, transform: Callable[[Tensor], Tensor], batch_size: int) -> Iterator[Tensor]:
     """Normalised images (<= batch_size, 3, S, S) of the whole store, in its order, on its device."""
     for positions in chunks(len(store), batch_size):
         yield transform(store.fetch(positions))

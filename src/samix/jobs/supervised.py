@@ -122,22 +122,25 @@ def validation(
     learner: Supervised, store: ImageStore, normalize: Normalize
 ) -> Callable[[Learner, StepContext], dict[str, float]]:
     """Accuracies (%) of every head of the online (q) and the momentum network (k): val_top1_mixed_k, ..."""
+    unmixed = learner.policy.unmixed if learner.policy is not None else (lambda images: images)
     networks = {"q": learner.classifier, "k": learner.momentum_classifier}
 
     def validate(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
         scores: dict[str, float] = {}
         for name, network in networks.items():
             if network is not None:
-                scores |= _scores(network, name, store, normalize)
+                scores |= _scores(network, name, store, lambda x: unmixed(normalize(x)))
         return scores
 
     return validate
 
 
 @torch.no_grad()
-def _scores(network: Classifier, name: str, store: ImageStore, normalize: Normalize) -> dict[str, float]:
+def _scores(
+    network: Classifier, name: str, store: ImageStore, transform: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
     logits: dict[str, list[Tensor]] = {head: [] for head in network.names}
-    for images in iterate(store, normalize, EVALUATION_BATCH):
+    for images in iterate(store, transform, EVALUATION_BATCH):
         features = network(images)
         for head in network.names:
             logits[head].append(network.logits(features, head))

@@ -16,6 +16,7 @@ from samix.learners.labels import LabelSource
 from samix.learners.mixer_training import HostStep, MixerTraining
 from samix.mixup import Policy, Seen, draw_lam, draw_pairing, mix
 from samix.mixup.mixer.step import Side
+from samix.mixup.table import refusal
 from samix.nn import Encoded, Encoder, KeyQueue, ema_, momentum_copy
 from samix.objectives import InstanceObjective, InstanceTargets, mixed_loss
 
@@ -40,15 +41,17 @@ class MoCo(Learner):
         """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does;
         labels: of the training images, where the policy or the Mixer's training wants them.
 
-        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed, and for a
-        policy that needs labels where there are none.
+        Raises: ValueError for a Mixer to train beside a policy for which no maps are computed; ConfigError
+        for a policy that the host cannot give what it needs.
         """
         super().__init__()
         needs = frozenset() if policy is None else policy.needs
         if mixer_training is not None and "maps" not in needs:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
-        if "labels" in needs and labels is None:
-            raise ValueError("the policy needs labels of the images, and there are none")
+        one_size = encoder.backbone.image_size is not None
+        reason = None if policy is None else refusal(policy, labels=labels is not None, one_size=one_size)
+        if reason is not None:
+            raise ConfigError(reason)
         self.encoder = encoder
         self.momentum_encoder = momentum_copy(encoder)
         self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, "queue"))

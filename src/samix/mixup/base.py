@@ -65,6 +65,10 @@ class Policy(nn.Module, ABC):
         """What the policy wants to know of `images`: what the host has seen, or what it sees by itself."""
         return seen
 
+    def unmixed(self, images: Tensor) -> Tensor:
+        """Images as a network that is trained with this policy should see them when nothing is mixed."""
+        return images
+
     @abstractmethod
     def forward(
         self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
