@@ -21,6 +21,7 @@ from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.mixer.bundle import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
 from samix.training import MetricSink
+from samix.training.launch import resolve_precision
 
 T = TypeVar("T")
 
@@ -77,7 +78,8 @@ def job_fields(
     Args: label of the job; inputs, everything the result depends on.
     Where checkpoints lie and how often they are written does not change the result.
     """
-    how = training.model_dump(mode="json", include={"devices", "device", "precision"})
+    how = training.model_dump(mode="json", include={"devices", "device"})
+    how["precision"] = resolve_precision(training)
     return {
         "label": label,
         "fingerprint": fingerprint(version=__version__, seed=seed, training=how, **inputs),
