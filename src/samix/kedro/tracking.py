@@ -69,9 +69,11 @@ def child_run(name: str, parameters: Mapping[str, object], prefix: str) -> Itera
     It ends as FAILED where the body raises.
     """
     mlflow = sys.modules.get("mlflow")
-    if mlflow is None or mlflow.active_run() is None:
+    parent = mlflow.active_run() if mlflow else None
+    if mlflow is None or parent is None:
         yield None
         return
-    with mlflow.start_run(run_name=name, nested=True):
+    # beside its parent, whatever experiment was chosen last in this process
+    with mlflow.start_run(run_name=name, nested=True, experiment_id=parent.info.experiment_id):
         mlflow.log_params(dict(parameters))
         yield stage_sink(prefix)
