@@ -204,8 +204,8 @@ def test_a_mixer_that_rests_is_told_to_the_launcher(tmp_path, mixer, skips):
 
 
 @pytest.mark.slow
-def test_two_ranks_end_with_the_same_weights(tmp_path):
-    """Each mixes its own images at its own lam; both leave the Mixer out of the same steps."""
+def test_two_ranks_get_to_the_end_though_the_mixer_rests(tmp_path):
+    """Each mixes its own images at its own lam; a rank that left the Mixer out alone would wait for ever."""
     job = supervised_job(tmp_path, devices=2, mixer={"switch_off": 0.5})
     result = run_job(train_classifier, job)
     trained_in = ["mixer_local" in row for row in result.metadata["history"]]
