@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Cost, Guides, Mixed, Need, Policy, draw_lam
+from samix.mixup.base import Answer, Cost, Guides, Mixed, Need, Policy, Ratio, draw_lam, draw_lams
 
 
 class RandomChoice(Policy):
@@ -41,19 +41,29 @@ class RandomChoice(Policy):
         self.policies = nn.ModuleList(_built(policy) for policy in policies)
         self.alphas = list(alphas)
         self.probabilities = np.array(probabilities) / sum(probabilities)
-        self.needs = frozenset[Need]().union(*(policy.needs for policy in self._members()))
+        members = self._members()
+        self.needs = frozenset[Need]().union(*(policy.needs for policy in members))
+        self.after = frozenset[Answer]().union(*(policy.after for policy in members))
+        self.inside = max((policy.inside for policy in members), key=["never", "features", "maps"].index)
+        self.several = any(policy.several for policy in members)
+        self.resizes = any(policy.resizes for policy in members)
+        # one that takes no lam of its own would be given one a sample by the host
+        self.per_sample = all(policy.per_sample for policy in members)
 
-    def forward(
-        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
-    ) -> Mixed:
-        """Images (N, 3, H, W), lam in [0, 1], what the policies need of both parents -> Mixed of one policy.
-
-        Only the policy that was drawn looks at the images, at both parents of its own.
-        """
+    def drawn(self, lam: Ratio, generator: np.random.Generator) -> tuple[Policy, Ratio]:
+        """See Policy: the policy of this batch, with a lam of its own where it has an alpha."""
         chosen = int(generator.choice(len(self.policies), p=self.probabilities))
         policy, alpha = self._members()[chosen], self.alphas[chosen]
         if alpha is not None:
-            lam = draw_lam(alpha, generator)
+            several = isinstance(lam, np.ndarray)
+            lam = draw_lams(alpha, len(lam), generator) if several else draw_lam(alpha, generator)  # type: ignore[arg-type]
+        return policy.drawn(lam, generator)
+
+    def forward(
+        self, first: Tensor, second: Tensor, lam: Ratio, *, generator: np.random.Generator, guides: Guides
+    ) -> Mixed:
+        """Images (N, 3, H, W), lam in [0, 1], what the policies need of both parents -> Mixed of one policy."""
+        policy, lam = self.drawn(lam, generator)
         guides = Guides(policy.see(first, guides.first), policy.see(second, guides.second))
         mixed: Mixed = policy(first, second, lam, generator=generator, guides=guides)
         return mixed

@@ -28,6 +28,7 @@ class StackMix(Policy):
     """
 
     cost: ClassVar[Cost] = "S"
+    resizes = True
 
     def __init__(self, side: Side = "right") -> None:
         super().__init__()

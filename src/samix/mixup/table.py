@@ -6,47 +6,97 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
-from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP, StackMix
+from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
 from samix.nn import build_backbone
 from samix.nn.table import markdown
 
 HEADER = ("policy", "what it is", "cost", "needs, beside images", "options and their defaults")
-SCENARIOS = {
-    "class, CNN": {"labels": True, "one_size": False},
-    "class, ViT": {"labels": True, "one_size": True},
-    "cluster": {"labels": True, "one_size": False},
-    "instance": {"labels": False, "one_size": False},
-}
-"""What a host offers: labels or pseudo labels of the images, a network that takes images of one size only."""
 
-_NEEDS = {"maps": "feature maps of the host's momentum network", "labels": "labels or pseudo labels"}
+
+class Offer(NamedTuple):
+    """What a host can give a policy.
+
+    labels: (pseudo) labels of the images; classes: its network's outputs are logits of these; one_size: the
+    network takes images of one size only, as transformers do; attention: it has a class token that attends
+    to patches; inside: its features can be mixed, both parents being of one batch; maps: they are (N, C, h,
+    w) after every stage.
+    """
+
+    labels: bool
+    classes: bool
+    one_size: bool = False
+    attention: bool = False
+    inside: bool = True
+    maps: bool = True
+
+
+_VIT = {"one_size": True, "attention": True, "maps": False}
+SCENARIOS = {
+    "class, CNN": Offer(labels=True, classes=True),
+    "class, ViT": Offer(labels=True, classes=True, **_VIT),
+    "cluster, CNN": Offer(labels=True, classes=False),
+    "cluster, ViT": Offer(labels=True, classes=False, **_VIT),
+    "instance, CNN": Offer(labels=False, classes=False),
+    "instance, ViT": Offer(labels=False, classes=False, **_VIT),
+}
+"""Hosts of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without."""
+
+_NEEDS = {
+    "maps": "feature maps of the host's momentum network",
+    "labels": "labels or pseudo labels",
+    "saliency": "the gradient of the host's loss by the pixels",
+    "feature_saliency": "the gradient of the host's features by the pixels",
+    "cam": "class activation maps",
+    "attention": "attention of the class token",
+}
+_AFTER = {
+    "logits": "logits of the mixed images",
+    "attention": "attention of the class token in the mixed images",
+    "attentions": "attention of every block in the mixed images",
+}
 _BESIDE = {
-    "stackmix": "a network that takes images of any size",
     "random_choice": "what its policies need",
     "samix": "a Mixer that is trained along",
     "samix_p": "a trained bundle",
 }
 
 
-def refusal(policy: Policy, *, labels: bool, one_size: bool) -> str | None:
-    """Why a host cannot use `policy`, and what to do; None where it can.
-
-    Args: labels, whether the host knows (pseudo) labels of the images; one_size, whether its network takes
-    images of one size only, as transformers do.
-    """
-    if "labels" in policy.needs and not labels:
+def refusal(policy: Policy, offer: Offer) -> str | None:
+    """Why a host that gives what `offer` says cannot use `policy`, and what to do; None where it can."""
+    name = name_of(policy)
+    if policy.resizes and offer.one_size:
         return (
-            f"policy {name_of(policy)} needs labels or pseudo labels of the images, and there are none: take "
-            "another policy."
+            f"policy {name} makes images of another size, and this backbone takes images of one size only: "
+            "take another policy, or a convolutional backbone."
         )
-    if one_size and any(isinstance(part, StackMix) for part in policy.modules()):
+    if "labels" in policy.needs and not offer.labels:
         return (
-            f"policy {name_of(policy)} makes images of another size, and this backbone takes images of one "
-            "size only: take another policy, or a convolutional backbone."
+            f"policy {name} needs labels or pseudo labels of the images, and there are none: take another "
+            "policy."
+        )
+    if ("cam" in policy.needs or "logits" in policy.after) and not offer.classes:
+        return (
+            f"policy {name} reads the logits of a classifier, and this training has none: take another "
+            "policy, or supervised training."
+        )
+    if ("attention" in policy.needs or policy.after & {"attention", "attentions"}) and not offer.attention:
+        return (
+            f"policy {name} needs the attention of a class token, and this backbone has none: take a vision "
+            "transformer such as deit_small_patch16_224, or another policy."
+        )
+    if (policy.inside == "maps" or "cam" in policy.needs) and not offer.maps:
+        return (
+            f"policy {name} needs features that are maps, and those of this backbone are tokens: take a "
+            "convolutional backbone, or another policy."
+        )
+    if policy.inside != "never" and not offer.inside:
+        return (
+            f"policy {name} mixes features of two images of one view: set model.moco.cross_view to q2k or "
+            "same, and take a backbone with a stem that timm names, or take another policy."
         )
     return None
 
@@ -81,7 +131,7 @@ def matrix_rows() -> list[tuple[str, ...]]:
     rows = []
     for name in POLICIES:
         policy = example(name)
-        reasons = [refusal(policy, **offered) for offered in SCENARIOS.values()]
+        reasons = [refusal(policy, offered) for offered in SCENARIOS.values()]
         rows.append((name, *("works" if reason is None else "refused" for reason in reasons)))
     return rows
 
@@ -89,11 +139,12 @@ def matrix_rows() -> list[tuple[str, ...]]:
 def report() -> str:
     """What the command prints."""
     table, matrix = markdown(HEADER, policy_rows()), markdown(("policy", *SCENARIOS), matrix_rows())
-    reasons = {refusal(example(name), **offered) for name in POLICIES for offered in SCENARIOS.values()}
+    reasons = {refusal(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
     parts = [
         "## Policies",
         table,
-        "Cost: S static, no model is called; L saliency or a model's opinion; T a network that is trained.",
+        "Cost: S static, no model is called; L saliency or a model's opinion; "
+        "V attention of a transformer; T a network that is trained.",
         "## Scenarios",
         matrix,
         "What a refusal says, before training:",
@@ -109,7 +160,8 @@ def _what(kind: type[Policy]) -> str:
 
 def _needs(name: str, policy: Policy) -> str:
     wanted = [_NEEDS[need] for need in sorted(policy.needs)]
-    return "; ".join([*wanted, *filter(None, [_BESIDE.get(name)])]) or "-"
+    later = [_AFTER[answer] for answer in sorted(policy.after)]
+    return "; ".join([*wanted, *later, *filter(None, [_BESIDE.get(name)])]) or "-"
 
 
 def _options(kind: type[Policy]) -> str:

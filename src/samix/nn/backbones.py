@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import timm
@@ -12,6 +14,7 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
+from samix.nn.inside import altered, attention_kept
 from samix.nn.known import BACKBONES, KnownBackbone
 from samix.nn.stems import put_cifar_stem, takes_cifar_stem
 from samix.nn.taps import ModuleTap, StageTap, Tap
@@ -52,15 +55,69 @@ class Backbone(nn.Module):
         self.image_size = image_size
         self.width: int = net.num_features  # type: ignore[assignment]  # timm sets it on every model
         self.tap_channels, self.tap_stride = self._measure_tap()
+        self._last: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, x: Tensor) -> Features:
         """Images (N, 3, H, W) -> Features. One pass. Raises: ConfigError for images of a wrong size."""
         tapped, last = self.tap.with_last(self.net, self._prepared(x))
+        if self._last is not None:
+            last = self._last(last)
         return Features(self._finished(tapped), self.net.forward_head(last, pre_logits=True))  # type: ignore[operator]
 
     def tap_map(self, x: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> the tap's map (N, C, h, w); what comes later does not run."""
         return self._finished(self.tap.alone(self.net, self._prepared(x)))
+
+    def last_map(self, x: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> the last features before pooling, (N, width, h, w) of a convolutional net."""
+        last: Tensor = self.net.forward_features(self._prepared(x))  # type: ignore[operator]
+        return last
+
+    @property
+    def stages(self) -> list[str]:
+        """Modules that features may be changed after: the stem, then timm's stages; empty without a stem."""
+        names = [info["module"] for info in self.net.feature_info]  # type: ignore[union-attr]
+        if names[0] in ("act1", "stem"):  # timm's ResNets and the WRN list what comes before the first stage
+            names = names[1:]
+        children = dict(self.net.named_children())
+        stem = next((name for name in ("maxpool", "stem", "patch_embed") if name in children), None)
+        return [] if stem is None else [stem, *names]
+
+    @property
+    def attends(self) -> bool:
+        """Whether there is a class token, whose attention to the patches tells where the network looks."""
+        return bool(getattr(self.net, "has_class_token", False))
+
+    @contextmanager
+    def altering(self, stage: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Within the block, the features after a stage are `change` of what they were.
+
+        stage: a place in `stages`, or -1, the last features before pooling. For one forward pass.
+        """
+        if stage >= 0:
+            with altered(self.net.get_submodule(self.stages[stage]), change):
+                yield
+            return
+        self._last = change
+        try:
+            yield
+        finally:
+            self._last = None
+
+    @contextmanager
+    def attending(self, *, every: bool = False) -> Iterator[list[Tensor]]:
+        """Within the block, a forward pass adds the last block's attention (N, T, T) to the list, or every
+        block's; mean over heads, without gradient. For networks that attend.
+        """
+        blocks = [block.attn for block in self.net.blocks]  # type: ignore[union-attr]
+        with attention_kept(blocks if every else blocks[-1:]) as kept:
+            yield kept
+
+    def looks_at(self, attention: Tensor, size: tuple[int, int]) -> Tensor:
+        """Attention (N, T, T) of images of `size` (H, W) -> (N, 1, h, w), of the class token to patches."""
+        height, width = self.net.patch_embed.dynamic_feat_size(size)  # type: ignore[union-attr,operator]
+        prefix: int = self.net.num_prefix_tokens  # type: ignore[assignment]
+        return attention[:, 0, prefix:].reshape(len(attention), 1, height, width)
 
     def _prepared(self, x: Tensor) -> Tensor:
         size = tuple(x.shape[2:])
