@@ -1,0 +1,166 @@
+"""A frozen network whose opinion a policy asks for: timm's weights, or a file of this project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from samix.config.networks import BackboneConfig
+from samix.core.errors import ConfigError, DataError
+from samix.core.weights import WeightsFile
+from samix.mixup.mixer.bundle import Normalisation
+from samix.nn import build_backbone
+from samix.nn.backbones import published
+
+TIMM = "timm"
+"""In the place of a weights file: timm's own weights."""
+
+
+class FrozenNetwork(nn.Module):
+    """A timm model that is never trained and always in eval mode; gradient by the images passes through it.
+
+    Attributes: classes, how many logits it gives; 0: none, it has no classifier.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        head: nn.Linear | None = None,
+        *,
+        size: int | None = None,
+        trained_on: Normalisation | None = None,
+        images_use: Normalisation | None = None,
+    ) -> None:
+        """net, with a classifier of its own, or `head` after its pooled features.
+
+        size: side to which images are resized first (bilinear); None: they are taken as they are.
+        trained_on: (mean, std) of the images that the network knows; images_use: of those it will get.
+        Without both of them nothing is converted.
+        """
+        super().__init__()
+        self.net = net
+        self.head = head
+        self.size = size
+        self.classes: int = net.num_classes if head is None else head.out_features  # type: ignore[assignment]
+        self._scale_and_shift = _conversion(images_use, trained_on)
+        self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> FrozenNetwork:  # noqa: ARG002 - frozen, whatever the host does
+        """Stay in eval mode."""
+        super().train(False)
+        return self
+
+    def last_map(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> the last features before pooling, (N, C, h, w) of a convolutional net."""
+        last: Tensor = self.net.forward_features(self._prepared(images))  # type: ignore[operator]
+        return last
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> logits (N, classes)."""
+        logits: Tensor = self.net.forward_head(self.last_map(images))  # type: ignore[operator]
+        return logits if self.head is None else self.head(logits)
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        images = images.float()
+        if self._scale_and_shift is not None:
+            # channel by channel: a tensor of the numbers would have to be moved to the device
+            channels = zip(images.unbind(1), *self._scale_and_shift, strict=True)
+            images = torch.stack([channel * scale + shift for channel, scale, shift in channels], dim=1)
+        if self.size is None or images.shape[2:] == (self.size, self.size):
+            return images
+        return F.interpolate(images, (self.size, self.size), mode="bilinear", align_corners=False)
+
+
+def frozen_network(
+    backbone: str, weights: str, *, size: int | None = None, images_use: Normalisation | None = None
+) -> FrozenNetwork:
+    """Build the network that `weights` are of.
+
+    Args:
+        backbone: a timm model; not read where a file of this project tells what it is of.
+        weights: "timm", which are downloaded; a file as timm publishes it (.pth, .safetensors); or a file of
+            this project: of the supervised training, whose head for plain images is taken where it has one,
+            or an encoder without any head.
+        size: side to which images are resized first; None: not at all.
+        images_use: (mean, std) that the images are normalised with, converted to those of timm's weights. The
+            project's files hold none: they are to be used on data that are normalised as they were.
+    Raises: ConfigError for a model that timm does not know or has no weights of; DataError for a file that is
+        missing or of another network, and where nothing can be downloaded.
+    """
+    if weights == TIMM:
+        return _published(backbone, None, size, images_use)
+    path = Path(weights)
+    if not path.is_file():
+        raise DataError(
+            f"weights: there is no file {path}; give one, or {TIMM!r} to have timm download them."
+        )
+    if _is_ours(path):
+        return _from_project(WeightsFile(path), size)
+    return _published(backbone, path, size, images_use)
+
+
+def _published(
+    name: str, file: Path | None, size: int | None, images_use: Normalisation | None
+) -> FrozenNetwork:
+    if not timm.is_model(name):
+        raise ConfigError(f"backbone: timm has no model {name!r}.")
+    about = published(name)
+    if file is None and not about.has_weights:
+        raise ConfigError(f"backbone: timm has no weights of {name}; give a file as weights.")
+    overlay = None if file is None else {"file": str(file)}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            net = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
+    except Exception as error:  # timm, its hub client and the readers of files share no class of errors
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        where = "by download; give a file as weights" if file is None else f"in {file}"
+        raise DataError(f"weights: none of {name} {where} ({reason}).") from error
+    trained_on = list(about.mean), list(about.std)
+    return FrozenNetwork(net, size=size, trained_on=trained_on, images_use=images_use)
+
+
+def _is_ours(path: Path) -> bool:
+    if path.suffix != ".safetensors":
+        return False
+    try:
+        return bool(WeightsFile(path).metadata)
+    except DataError:  # timm's safetensors have no description of ours
+        return False
+
+
+def _from_project(file: WeightsFile, size: int | None) -> FrozenNetwork:
+    about = file.metadata
+    if "backbone" not in about:
+        raise DataError(f"weights: {file.path} (kind {about.get('kind')!r}) holds no backbone.")
+    with torch.random.fork_rng(devices=[]):
+        backbone = build_backbone(BackboneConfig(**about["backbone"]))
+    backbone.load_state_dict(file.load("backbone."))
+    return FrozenNetwork(backbone.net, _head(file), size=size)
+
+
+def _head(file: WeightsFile) -> nn.Linear | None:
+    try:
+        tensors = file.load("heads.")
+    except DataError:  # an encoder
+        return None
+    name = "plain" if "plain.weight" in tensors else next(iter(tensors)).rpartition(".")[0]
+    classes, width = tensors[f"{name}.weight"].shape
+    head = nn.Linear(width, classes, device="meta").to_empty(device="cpu")
+    head.load_state_dict({key: tensors[f"{name}.{key}"] for key in ("weight", "bias")})
+    return head
+
+
+def _conversion(
+    have: Normalisation | None, want: Normalisation | None
+) -> tuple[list[float], list[float]] | None:
+    """scale and shift by channel, from images normalised as `have` to images normalised as `want`."""
+    if have is None or want is None:
+        return None
+    channels = list(zip(*have, *want, strict=True))
+    scales = [std / new_std for _, std, _, new_std in channels]
+    return scales, [(mean - new_mean) / new_std for mean, _, new_mean, new_std in channels]
