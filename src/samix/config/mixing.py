@@ -34,7 +34,10 @@ class PolicyConfig(Config):
     """Which policy mixes, and its Beta distribution."""
 
     name: PolicyName = Field("samix_p", description="none: no mixed term at all")
-    alpha: float = Field(2.0, gt=0, description="lam ~ Beta(alpha, alpha), one draw a batch")
+    alpha: float = Field(2.0, gt=0, description="lam ~ Beta(alpha, alpha)")
+    lam: Literal["batch", "sample"] = Field(
+        "batch", description="sample: a lam of its own for each image, where the policy takes one"
+    )
     options: dict[str, Any] = Field({}, description="the policy's own keywords, see its class in samix.mixup")
 
     @model_validator(mode="after")

@@ -134,6 +134,7 @@ def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
         seed=job.seed,
         policy=policy,
         alpha=job.policy.alpha,
+        lam_per_sample=job.policy.lam == "sample",
         mixer_training=training,
         labels=labels,
     )

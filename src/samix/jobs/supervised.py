@@ -100,7 +100,12 @@ def build_supervised(job: SupervisedJob) -> Supervised:
         lambda: Classifier(backbone, len(job.card["classes"]), names, shared=shared), job.seed, "heads"
     )
     return Supervised(
-        classifier, job.supervised, policy=policy, alpha=job.policy.alpha, mixer_training=training
+        classifier,
+        job.supervised,
+        policy=policy,
+        alpha=job.policy.alpha,
+        lam_per_sample=job.policy.lam == "sample",
+        mixer_training=training,
     )
 
 

@@ -14,11 +14,11 @@ from samix.data import TwoViews
 from samix.learners.base import Learner, ParameterSet
 from samix.learners.labels import LabelSource
 from samix.learners.mixer_training import HostStep, MixerTraining
-from samix.mixup import Policy, Seen, draw_lam, draw_pairing, mix
+from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term
+from samix.mixup import Pairing, Policy, Seen, draw_local_pairing, draw_pairing, pair_and_mix
 from samix.mixup.mixer.step import Side
-from samix.mixup.table import refusal
 from samix.nn import Encoded, Encoder, KeyQueue, ema_, momentum_copy
-from samix.objectives import InstanceObjective, InstanceTargets, mixed_loss
+from samix.objectives import InstanceObjective, InstanceTargets, MixedCE
 
 
 class MoCo(Learner):
@@ -35,11 +35,13 @@ class MoCo(Learner):
         seed: int,
         policy: Policy | None = None,
         alpha: float = 2.0,
+        lam_per_sample: bool = False,
         mixer_training: MixerTraining | None = None,
         labels: LabelSource | None = None,
     ) -> None:
-        """policy None: no mixed term; alpha of its lam; mixer_training: how its Mixer learns, if it does;
-        labels: of the training images, where the policy or the Mixer's training wants them.
+        """policy None: no mixed term; alpha of its lam, one a batch or one a sample; mixer_training: how its
+        Mixer learns, if it does; labels: of the training images, where the policy or the Mixer's training
+        wants them.
 
         Raises: ValueError for a Mixer to train beside a policy for which no maps are computed; ConfigError
         for a policy that the host cannot give what it needs.
@@ -48,10 +50,11 @@ class MoCo(Learner):
         needs = frozenset() if policy is None else policy.needs
         if mixer_training is not None and "maps" not in needs:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
-        one_size = encoder.backbone.image_size is not None
-        reason = None if policy is None else refusal(policy, labels=labels is not None, one_size=one_size)
-        if reason is not None:
-            raise ConfigError(reason)
+        self.same_view_targets = config.cross_view in ("same", "same_swap")
+        self.other_view_partners = config.cross_view in ("swap", "same_swap")
+        if policy is not None:
+            offer = _host(encoder).offer(labels=labels is not None, one_view=not self.other_view_partners)
+            check_policy(policy, offer, lam_per_sample=lam_per_sample)
         self.encoder = encoder
         self.momentum_encoder = momentum_copy(encoder)
         self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, "queue"))
@@ -59,9 +62,8 @@ class MoCo(Learner):
         self.policy = policy
         self.alpha = alpha
         self.mixer_training = mixer_training
+        self.lam_per_sample = lam_per_sample
         self.labels = labels
-        self.same_view_targets = config.cross_view in ("same", "same_swap")
-        self.other_view_partners = config.cross_view in ("swap", "same_swap")
         needs_q = policy is not None and config.cross_view != "q2k"
         self.momentum_sees_q = "maps" in needs or needs_q
         self._new: tuple[Tensor, Tensor]
@@ -81,7 +83,7 @@ class MoCo(Learner):
         loss = plain
         if self.policy is not None:
             sides = self._sides(batch, seen_q, seen_k, labels)
-            mixed = self._mixed_loss(sides, labels, ctx)
+            mixed = self._mixed_loss(self.policy, sides, labels, ctx)
             loss = loss + mixed
             metrics["loss_mixed"] = mixed.detach()
             if self.mixer_training is not None and seen_q is not None:
@@ -136,21 +138,37 @@ class MoCo(Learner):
 
         return side("q"), side("k" if self.other_view_partners else "q")
 
-    def _mixed_loss(self, sides: tuple[Side, Side], labels: Tensor | None, ctx: StepContext) -> Tensor:
+    def _mixed_loss(
+        self, policy: Policy, sides: tuple[Side, Side], labels: Tensor | None, ctx: StepContext
+    ) -> Tensor:
         first, second = sides
-        pairing = draw_pairing(len(first.images), ctx.shared_generator("pairing"), first.images.device)
-        mixed = mix(
-            self.policy,  # type: ignore[arg-type]  # the caller has checked
-            first.images,
-            pairing,
-            draw_lam(self.alpha, ctx.numpy_generator("lam")),
-            generator=ctx.numpy_generator("policy"),
-            seen=Seen(first.maps, labels),
-            others=(second.images, Seen(second.maps, labels)) if self.other_view_partners else None,
+        host, objective, images = _host(self.encoder), self._objective(), first.images
+        generator, ratios = ctx.numpy_generator("policy"), ctx.numpy_generator("lam")
+        lam = draw_ratio(self.alpha, len(images), ratios, per_sample=self.lam_per_sample)
+        policy, lam = policy.drawn(lam, generator)
+
+        def look(side: Side) -> Seen:
+            known = Seen(side.maps, labels)
+            return host.look(policy, side.images, known, lambda z: objective.point_loss(z, side.targets))
+
+        mixed, pairing = pair_and_mix(
+            policy,
+            images,
+            lambda: self._pairing(policy, images, ctx),
+            lam,
+            generator=generator,
+            seen=look(first),
+            others=(second.images, look(second)) if self.other_view_partners else None,
         )
-        outputs = self.encoder(mixed.images).projection
-        targets = (first.targets, pairing.of(second.targets))
-        return mixed_loss(self._objective(), outputs, *targets, mixed.lam, mixed.lam_second)
+        passed = host.run(policy, mixed, pairing)
+        return mixed_term(MixedCE(objective), passed, first.targets, second.targets, pairing)
+
+    def _pairing(self, policy: Policy, images: Tensor, ctx: StepContext) -> Pairing:
+        """Over all ranks; where features are mixed, whose gradient stays on its rank, among its own."""
+        if policy.inside == "never":
+            return draw_pairing(len(images), ctx.shared_generator("pairing"), images.device)
+        own = generator_for(ctx.seed, "pairing", ctx.step, ctx.rank)
+        return draw_local_pairing(len(images), own, images.device, no_repeat=True)
 
     def _mixer_losses(
         self,
@@ -174,6 +192,11 @@ class MoCo(Learner):
         )
         loss, metrics = training.losses(host, ctx)
         return loss, metrics | ({} if self.labels is None else self.labels.metrics())
+
+
+def _host(encoder: Encoder) -> Host:
+    """The encoder as policies see it: by its projection."""
+    return Host(encoder, lambda encoded: encoded.projection)
 
 
 def check_moco(config: MoCoConfig, images: int) -> None:

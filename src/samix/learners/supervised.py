@@ -13,6 +13,7 @@ from samix.core.schedules import momentum_at
 from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.learners.base import Learner, ParameterSet
+from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term
 from samix.mixup import (
     CutMix,
     Mixer,
@@ -24,9 +25,10 @@ from samix.mixup import (
     draw_lam,
     draw_local_pairing,
     mix,
+    pair_and_mix,
 )
 from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
-from samix.mixup.table import refusal
+from samix.mixup.table import name_of
 from samix.nn import Classifier, ema_, momentum_copy
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, MixedCriterion, mixed_loss
 
@@ -55,18 +57,19 @@ class Supervised(Learner):
         *,
         policy: Policy | None = None,
         alpha: float = 1.0,
+        lam_per_sample: bool = False,
         mixer_training: SupervisedMixerTraining | None = None,
     ) -> None:
-        """classifier, with the heads that `head_names` tells; policy None: no mixed term; alpha of its lam.
+        """classifier, with the heads that `head_names` tells; policy None: no mixed term; alpha of its lam,
+        one a batch or one a sample.
 
-        Raises: ConfigError for a policy whose images the classifier cannot take; ValueError for a Mixer to
-        train beside a policy for which no maps are computed.
+        Raises: ConfigError for a policy that the classifier cannot give what it needs, or that the loss does
+        not suit; ValueError for a Mixer to train beside a policy for which no maps are computed.
         """
         super().__init__()
-        one_size = classifier.backbone.image_size is not None
-        reason = None if policy is None else refusal(policy, labels=True, one_size=one_size)
-        if reason is not None:
-            raise ConfigError(reason)
+        if policy is not None:
+            check_policy(policy, _host(classifier).offer(labels=True), lam_per_sample=lam_per_sample)
+            check_mixed_loss(policy, config)
         needs = frozenset() if policy is None else policy.needs
         if mixer_training is not None and "maps" not in needs:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
@@ -75,6 +78,7 @@ class Supervised(Learner):
         self.config = config
         self.policy = policy
         self.alpha = alpha
+        self.lam_per_sample = lam_per_sample
         self.mixer_training = mixer_training
         self.plain_weight = plain_weight(config, policy)
         self.objective = ClassObjective(smoothing=config.label_smoothing)
@@ -134,18 +138,15 @@ class Supervised(Learner):
 
     def _mixed_loss(self, policy: Policy, batch: Labelled, maps: Tensor | None, ctx: StepContext) -> Tensor:
         """The configured loss of the policy's images, mixCE by default; no gradient reaches the Mixer."""
-        pairing = self._pairing("pairing", batch, ctx)
-        mixed = mix(
-            policy,
-            batch.images,
-            pairing,
-            draw_lam(self.alpha, ctx.numpy_generator("lam")),
-            generator=ctx.numpy_generator("policy"),
-            seen=Seen(maps, batch.labels),
-        )
-        logits = self.classifier.logits(self.classifier(mixed.images), MIXED)
-        partners = pairing.of(batch.labels)
-        return self.criterion(logits, batch.labels, partners, mixed.lam, mixed.lam_second)
+        images, labels, host = batch.images, batch.labels, _host(self.classifier)
+        generator, ratios = ctx.numpy_generator("policy"), ctx.numpy_generator("lam")
+        lam = draw_ratio(self.alpha, len(labels), ratios, per_sample=self.lam_per_sample)
+        policy, lam = policy.drawn(lam, generator)
+        known = Seen(maps, labels)
+        seen = host.look(policy, images, known, lambda logits: self.objective.point_loss(logits, labels))
+        draw = lambda: self._pairing("pairing", batch, ctx)  # noqa: E731 - only for policies without a rule
+        mixed, pairing = pair_and_mix(policy, images, draw, lam, generator=generator, seen=seen)
+        return mixed_term(self.criterion, host.run(policy, mixed, pairing), labels, labels, pairing)
 
     def _mixer_step(
         self, training: SupervisedMixerTraining, batch: Labelled, maps: Tensor, ctx: StepContext
@@ -162,6 +163,21 @@ class Supervised(Learner):
         generator = generator_for(ctx.seed, purpose, ctx.step, ctx.rank)
         no_repeat = self.config.no_repeat
         return draw_local_pairing(len(batch.labels), generator, batch.images.device, no_repeat=no_repeat)
+
+
+def _host(classifier: Classifier) -> Host:
+    """The classifier as policies see it: by its head for mixed images."""
+    return Host(classifier, lambda features: classifier.logits(features, MIXED), classifier.head(MIXED))
+
+
+def check_mixed_loss(policy: Policy, config: SupervisedConfig) -> None:
+    """Raise ConfigError for a loss of two classes and a policy that mixes more images."""
+    loss = config.mixed_loss.name
+    if policy.several and loss != "ce":
+        raise ConfigError(
+            f"supervised.mixed_loss: {loss} is for two classes, and policy {name_of(policy)} mixes more than "
+            "two images: set it to ce."
+        )
 
 
 def mixed_criterion(config: SupervisedConfig) -> MixedCriterion:

@@ -46,7 +46,8 @@ class Inside:
     blend: Callable[[Tensor, Tensor], Tensor]
 
 
-class Parents(NamedTuple):
+@dataclass(frozen=True)
+class Parents:
     """More than two parents: index (K, N), rows of the batch; shares (K, N), weights of their labels."""
 
     index: Tensor

@@ -62,7 +62,7 @@ class RandomChoice(Policy):
     def forward(
         self, first: Tensor, second: Tensor, lam: Ratio, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
-        """Images (N, 3, H, W), lam in [0, 1], what the policies need of both parents -> Mixed of one policy."""
+        """Images (N, 3, H, W), lam in [0, 1], what the policies need of both -> Mixed of one policy."""
         policy, lam = self.drawn(lam, generator)
         guides = Guides(policy.see(first, guides.first), policy.see(second, guides.second))
         mixed: Mixed = policy(first, second, lam, generator=generator, guides=guides)

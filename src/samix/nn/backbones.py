@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         return self._finished(self.tap.alone(self.net, self._prepared(x)))
 
     def last_map(self, x: Tensor) -> Tensor:
-        """Images (N, 3, H, W) -> the last features before pooling, (N, width, h, w) of a convolutional net."""
+        """Images (N, 3, H, W) -> the last features before pooling; of a CNN (N, width, h, w)."""
         last: Tensor = self.net.forward_features(self._prepared(x))  # type: ignore[operator]
         return last
 

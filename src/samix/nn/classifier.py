@@ -33,5 +33,9 @@ class Classifier(nn.Module):
 
     def logits(self, features: Features, name: str) -> Tensor:
         """Logits (N, C) of one head."""
-        found: Tensor = self.heads[self.names[0] if self.shared else name](features.pooled)
+        found: Tensor = self.head(name)(features.pooled)
         return found
+
+    def head(self, name: str) -> nn.Linear:
+        """The layer that makes logits of pooled features."""
+        return self.heads[self.names[0] if self.shared else name]  # type: ignore[return-value]

@@ -8,12 +8,13 @@ sample. It gives a scalar, a mean over samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from samix.objectives.base import Objective
 from samix.objectives.classes import ClassObjective
 from samix.objectives.mixed import Share, mixed_loss
 
@@ -25,19 +26,19 @@ class MixedCriterion(Protocol):
     """What the outputs for mixed images are held to."""
 
     def __call__(
-        self, outputs: Tensor, first: Tensor, second: Tensor, lam: Share, rest: Share | None = None
+        self, outputs: Tensor, first: Any, second: Any, lam: Share, rest: Share | None = None
     ) -> Tensor:
         """The loss, a scalar."""
 
 
 @dataclass(frozen=True)
 class MixedCE:
-    """lam CE(first) + rest CE(second), the mixed cross-entropy; `objective` has its smoothing."""
+    """lam point_loss(first) + rest point_loss(second): with classes the mixed cross-entropy."""
 
-    objective: ClassObjective
+    objective: Objective
 
     def __call__(
-        self, outputs: Tensor, first: Tensor, second: Tensor, lam: Share, rest: Share | None = None
+        self, outputs: Tensor, first: Any, second: Any, lam: Share, rest: Share | None = None
     ) -> Tensor:
         """See `MixedCriterion`."""
         return mixed_loss(self.objective, outputs, first, second, lam, rest)
