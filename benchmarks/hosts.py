@@ -31,7 +31,8 @@ from samix.learners.base import Learner
 from samix.learners.labels import FixedLabels
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
 from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, SupervisedMixerTraining, head_names
+from samix.learners.supervised import Supervised, head_names
+from samix.learners.supervised_mixer import SupervisedMixerTraining
 from samix.mixup import Mixer, Mixup, Policy, SAMix, SAMixP
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 from samix.training import Job

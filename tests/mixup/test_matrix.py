@@ -15,8 +15,12 @@ from samix.data import Labelled, TwoViews
 from samix.learners.labels import FixedLabels
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
 from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, SupervisedMixerTraining, head_names
-from samix.mixup import POLICIES, Mixer, RandomChoice, SAMix, SAMixP
+from samix.learners.moco import host_of as moco_host_of
+from samix.learners.supervised import Supervised, head_names
+from samix.learners.supervised import host_of as class_host_of
+from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.mixup import POLICIES, AdAutoMix, Mixer, RandomChoice, SAMix, SAMixP
+from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
 from samix.nn import Classifier, Encoder, build_backbone
 
@@ -46,20 +50,25 @@ def trained_along(policy):
     return isinstance(policy, SAMix) and not isinstance(policy, SAMixP)
 
 
-def class_host(policy, backbone, **options):
+def class_host(policy, backbone, lam_per_sample=False, **options):
     config = SupervisedConfig(**options)
     network, training = build_backbone(backbone), None
     if trained_along(policy):
-        policy = SAMix(Mixer(network.tap_channels, MixerConfig()), policy.adjust)
+        policy = type(policy)(Mixer(network.tap_channels, MixerConfig()), policy.adjust)
         training = SupervisedMixerTraining(policy.mixer, MixerTrainingConfig())
+    if isinstance(policy, AdAutoMix):
+        policy = AdAutoMix(AdversarialMixer(network.tap_channels, 0.3), policy.config)
+        training = AdversarialTraining(policy, MixerTrainingConfig())
     classifier = Classifier(network, CLASSES, head_names(config, policy), shared=False)
-    return Supervised(classifier, config, policy=policy, mixer_training=training)
+    return Supervised(
+        classifier, config, policy=policy, mixer_training=training, lam_per_sample=lam_per_sample
+    )
 
 
-def moco_host(policy, labels):
-    encoder, training = Encoder(build_backbone(CNN), CONFIG.projector), None
+def moco_host(policy, backbone, labels, config=CONFIG):
+    encoder, training = Encoder(build_backbone(backbone), config.projector), None
     if trained_along(policy):
-        policy = SAMix(Mixer(encoder.backbone.tap_channels, MixerConfig()), policy.adjust)
+        policy = type(policy)(Mixer(encoder.backbone.tap_channels, MixerConfig()), policy.adjust)
         options = SSLMixerTrainingConfig(objective="cluster" if labels else "instance")
         kind = (policy.mixer, options)
         training = (
@@ -68,14 +77,16 @@ def moco_host(policy, labels):
             else InstanceMixerTraining(*kind)
         )
     source = FixedLabels(LABELS.clone(), CLUSTERS) if labels else None
-    return MoCo(encoder, CONFIG, seed=0, policy=policy, mixer_training=training, labels=source)
+    return MoCo(encoder, config, seed=0, policy=policy, mixer_training=training, labels=source)
 
 
 HOSTS = {
     "class, CNN": lambda policy: class_host(policy, CNN),
     "class, ViT": lambda policy: class_host(policy, VIT),
-    "cluster": lambda policy: moco_host(policy, labels=True),
-    "instance": lambda policy: moco_host(policy, labels=False),
+    "cluster, CNN": lambda policy: moco_host(policy, CNN, labels=True),
+    "cluster, ViT": lambda policy: moco_host(policy, VIT, labels=True),
+    "instance, CNN": lambda policy: moco_host(policy, CNN, labels=False),
+    "instance, ViT": lambda policy: moco_host(policy, VIT, labels=False),
 }
 
 
@@ -111,17 +122,16 @@ def require_as_told(policy, scenario, reason):
     if reason is None:
         require_step(HOSTS[scenario](policy))
         return
-    with pytest.raises(ValueError, match="needs labels|makes images of another size") as refused:
+    with pytest.raises(ConfigError) as refused:
         HOSTS[scenario](policy)
-    if scenario.startswith("class"):
-        assert refused.type is ConfigError and name_of(policy) in str(refused.value)
+    assert str(refused.value) == reason and name_of(policy) in reason
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_matrix_is_true(name, scenario):
     policy = example(name)
-    reason = refusal(policy, **SCENARIOS[scenario])
+    reason = refusal(policy, SCENARIOS[scenario])
     assert MATRIX[name, scenario] == ("works" if reason is None else "refused")
     require_as_told(policy, scenario, reason)
 
@@ -130,16 +140,44 @@ def test_the_matrix_is_true(name, scenario):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_options_change_what_a_policy_needs(name, scenario):
     policy = VARIANTS[name]()
-    reason = refusal(policy, **SCENARIOS[scenario])
-    wanted = "class, ViT" if "stackmix" in name else "instance"
-    assert (reason is not None) == (scenario == wanted)
+    reason = refusal(policy, SCENARIOS[scenario])
+    wanted = "ViT" if "stackmix" in name else "instance"
+    assert (reason is not None) == (wanted in scenario)
     require_as_told(policy, scenario, reason)
+
+
+def test_hosts_offer_what_the_scenarios_say():
+    for scenario, offer in SCENARIOS.items():
+        learner = HOSTS[scenario](example("mixup"))
+        seen = (
+            class_host_of(learner.classifier)
+            if scenario.startswith("class")
+            else moco_host_of(learner.encoder)
+        )
+        assert seen.offer(labels=offer.labels) == offer
 
 
 def test_the_matrix_holds_refusals_and_work():
     assert MATRIX.keys() == {(name, scenario) for name in POLICIES for scenario in SCENARIOS}
     refused = {place for place, cell in MATRIX.items() if cell == "refused"}
-    assert refused == {("stackmix", "class, ViT"), ("inter_intra", "instance")}
+    assert {("stackmix", "class, ViT"), ("inter_intra", "instance, CNN")} <= refused
+    for name in POLICIES:
+        assert any((name, scenario) not in refused for scenario in SCENARIOS), name
+    static = {name for name in POLICIES if not POLICIES[name].needs} - {"stackmix"}
+    assert {"mixup", "cutmix", "fmix"} <= static
+
+
+def test_features_of_another_view_are_not_mixed():
+    policy = example("manifoldmix")
+    with pytest.raises(ConfigError, match="cross_view"):
+        moco_host(policy, CNN, labels=False, config=CONFIG.model_copy(update={"cross_view": "swap"}))
+
+
+def test_one_lam_a_sample_where_the_policy_takes_it():
+    learner = class_host(example("mixup"), CNN, lam_per_sample=True)
+    require_step(learner)
+    with pytest.raises(ConfigError, match=r"policy\.lam"):
+        class_host(example("fmix"), CNN, lam_per_sample=True)
 
 
 def test_what_is_refused_would_fail():
@@ -148,7 +186,7 @@ def test_what_is_refused_would_fail():
     learner.policy = example("stackmix")
     with pytest.raises(ConfigError, match="takes images of"):
         learner(batch_for(learner), STEP)
-    learner = moco_host(example("mixup"), labels=False)
+    learner = moco_host(example("mixup"), CNN, labels=False)
     learner.policy = example("inter_intra")
     with pytest.raises(ValueError, match="labels of both parents"):
         learner(batch_for(learner), STEP)
@@ -158,7 +196,14 @@ def test_what_is_refused_would_fail():
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_policy_under_every_mixed_loss(name, loss):
     torch.manual_seed(0)
-    require_step(class_host(example(name), CNN, mixed_loss=MixedLossConfig(name=loss)))
+    policy = example(name)
+    backbone = CNN if refusal(policy, SCENARIOS["class, CNN"]) is None else VIT
+    make = lambda: class_host(policy, backbone, mixed_loss=MixedLossConfig(name=loss))  # noqa: E731
+    if not policy.several:
+        require_step(make())
+        return
+    with pytest.raises(ConfigError, match=r"supervised\.mixed_loss"):
+        make()
 
 
 @pytest.mark.parametrize("name", ["mixup", "stackmix"])

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from samix.config.adautomix import AdAutoMixConfig
 from samix.config.base import Config
 from samix.config.networks import MixerConfig
 from samix.config.training import OptimizerConfig
@@ -21,13 +22,21 @@ PolicyName = Literal[
     "resizemix",
     "smoothmix",
     "saliencymix",
-    "guidedmixup_sr",
+    "guidedmixup",
+    "puzzlemix",
+    "attentivemix",
+    "snapmix",
+    "saliency_grafting",
     "stackmix",
     "inter_intra",
     "random_choice",
+    "automix",
+    "adautomix",
     "samix",
     "samix_p",
 ]
+TRAINED_ALONG: tuple[PolicyName, ...] = ("samix", "automix", "adautomix")
+"""Policies whose Mixer learns while its host does."""
 
 
 class PolicyConfig(Config):
@@ -42,8 +51,10 @@ class PolicyConfig(Config):
 
     @model_validator(mode="after")
     def _options_have_a_taker(self) -> Self:
-        if self.options and self.name in ("none", "samix", "samix_p"):
+        if self.options and self.name in ("none", "automix", "samix", "samix_p"):
             raise ValueError(f"policy {self.name} takes no options; a Mixer has its own parameters")
+        if self.name == "adautomix":
+            AdAutoMixConfig.model_validate(self.options)
         return self
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 
 from samix import __version__
-from samix.config.mixing import MixerTrainingConfig, PolicyConfig
+from samix.config.mixing import TRAINED_ALONG, MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.config.training import TrainingConfig
@@ -17,13 +17,15 @@ from samix.core.errors import ConfigError, DataError
 from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
-from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
+from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMix, SAMixP
+from samix.mixup.automix import automix_config
 from samix.mixup.mixer.bundle import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
 from samix.training import MetricSink
 from samix.training.launch import resolve_precision
 
 T = TypeVar("T")
+M = TypeVar("M", bound=MixerTrainingConfig)
 
 
 class _HasMixer(Protocol):
@@ -94,16 +96,27 @@ def make_policy(
 ) -> Policy | None:
     """The policy that `config` names; None for "none".
 
-    Args: mixer, how the Mixer of policy samix is trained along; bundle, the frozen one of policy samix_p;
-    images_use, (mean, std) that the images are normalised with.
+    Args: mixer, how the Mixer of policies samix and automix is trained along; bundle, the frozen one of
+    policy samix_p; images_use, (mean, std) that the images are normalised with.
     """
     if config.name == "none":
         return None
     if mixer is not None:
-        return SAMix(mixer.mixer, mixer.config.mask_adjust)
+        return (AutoMix if config.name == "automix" else SAMix)(mixer.mixer, mixer.config.mask_adjust)
     if bundle is not None:
         return SAMixP.from_file(bundle.path, images_use=images_use)
     return static_policy(config, images_use)
+
+
+def mixer_along(policy: PolicyConfig, mixer: M) -> M | None:
+    """How the policy's own Mixer is trained while its host is, given the parameters of the Mixer's stage.
+
+    None for policies that train none.
+    """
+    if policy.name not in TRAINED_ALONG:
+        return None
+    own = mixer.model_copy(update={"alpha": policy.alpha})
+    return automix_config(own) if policy.name == "automix" else own
 
 
 def static_policy(config: PolicyConfig, images_use: Normalisation | None = None) -> Policy:

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
@@ -22,10 +23,12 @@ from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_back
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
 from samix.learners.base import Learner
-from samix.learners.supervised import Supervised, SupervisedMixerTraining, head_names
-from samix.mixup import Mixer
+from samix.learners.supervised import Supervised, head_names
+from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.mixup import AdAutoMix, Mixer, Policy
+from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
-from samix.nn import Classifier
+from samix.nn import Backbone, Classifier
 from samix.training import Job, fit
 
 EVALUATION_BATCH = 256
@@ -35,8 +38,8 @@ EVALUATION_BATCH = 256
 class SupervisedJob(Job):
     """Supervised training with a policy.
 
-    card, manifest: the images; mixer: how a Mixer is trained along (policy samix); bundle: the frozen Mixer
-    (policy samix_p).
+    card, manifest: the images; mixer: how a Mixer is trained along (samix, automix, adautomix); bundle: the
+    frozen Mixer (policy samix_p).
     """
 
     card: dict[str, Any]
@@ -58,8 +61,9 @@ def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
     """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
     learner, history = _train(job, accelerator)
     network, training = learner.momentum_classifier, learner.mixer_training
-    if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
+    if not accelerator.is_main_process or job.mixer is None or network is None:
         return
+    assert isinstance(training, SupervisedMixerTraining)  # the stage has policy samix
     about = bundle_metadata(
         job.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
     )
@@ -88,13 +92,7 @@ def headline(keys: list[str]) -> str:
 def build_supervised(job: SupervisedJob) -> Supervised:
     """The learner of a job, with the run's initial weights."""
     backbone = start_backbone(job.backbone, job.seed)
-    training = None
-    if job.mixer is not None:
-        config = job.mixer
-        mixer = seeded(lambda: Mixer(backbone.tap_channels, config.mixer), job.seed, "mixer")
-        training = SupervisedMixerTraining(mixer, config)
-    statistics = (job.card["mean"], job.card["std"])
-    policy = make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics)
+    policy, training = _policy_and_training(job, backbone)
     names, shared = head_names(job.supervised, policy), job.supervised.heads == "shared"
     classifier = seeded(
         lambda: Classifier(backbone, len(job.card["classes"]), names, shared=shared), job.seed, "heads"
@@ -107,6 +105,24 @@ def build_supervised(job: SupervisedJob) -> Supervised:
         lam_per_sample=job.policy.lam == "sample",
         mixer_training=training,
     )
+
+
+def _policy_and_training(
+    job: SupervisedJob, backbone: Backbone
+) -> tuple[Policy | None, SupervisedMixerTraining | AdversarialTraining | None]:
+    """The policy, and how its Mixer is trained along."""
+    config, channels = job.mixer, backbone.tap_channels
+    if config is not None and job.policy.name == "adautomix":
+        std = config.mixer.init_std
+        network = seeded(lambda: AdversarialMixer(channels, std), job.seed, "mixer")
+        policy = AdAutoMix(network, AdAutoMixConfig.model_validate(job.policy.options))
+        return policy, AdversarialTraining(policy, config)
+    training = None
+    if config is not None:
+        mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, "mixer")
+        training = SupervisedMixerTraining(mixer, config)
+    statistics = (job.card["mean"], job.card["std"])
+    return make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics), training
 
 
 def _train(job: SupervisedJob, accelerator: Accelerator) -> tuple[Supervised, list[dict[str, float]]]:

@@ -53,7 +53,7 @@ class MoCo(Learner):
         self.same_view_targets = config.cross_view in ("same", "same_swap")
         self.other_view_partners = config.cross_view in ("swap", "same_swap")
         if policy is not None:
-            offer = _host(encoder).offer(labels=labels is not None, one_view=not self.other_view_partners)
+            offer = host_of(encoder).offer(labels=labels is not None, one_view=not self.other_view_partners)
             check_policy(policy, offer, lam_per_sample=lam_per_sample)
         self.encoder = encoder
         self.momentum_encoder = momentum_copy(encoder)
@@ -142,7 +142,7 @@ class MoCo(Learner):
         self, policy: Policy, sides: tuple[Side, Side], labels: Tensor | None, ctx: StepContext
     ) -> Tensor:
         first, second = sides
-        host, objective, images = _host(self.encoder), self._objective(), first.images
+        host, objective, images = host_of(self.encoder), self._objective(), first.images
         generator, ratios = ctx.numpy_generator("policy"), ctx.numpy_generator("lam")
         lam = draw_ratio(self.alpha, len(images), ratios, per_sample=self.lam_per_sample)
         policy, lam = policy.drawn(lam, generator)
@@ -194,7 +194,7 @@ class MoCo(Learner):
         return loss, metrics | ({} if self.labels is None else self.labels.metrics())
 
 
-def _host(encoder: Encoder) -> Host:
+def host_of(encoder: Encoder) -> Host:
     """The encoder as policies see it: by its projection."""
     return Host(encoder, lambda encoded: encoded.projection)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from samix.config.mixing import MixerTrainingConfig
 from samix.config.supervised import SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.random import generator_for
@@ -14,34 +13,28 @@ from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.learners.base import Learner, ParameterSet
 from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term
+from samix.learners.supervised_mixer import (
+    AdversarialTraining,
+    SupervisedHostStep,
+    SupervisedMixerTraining,
+)
 from samix.mixup import (
     CutMix,
-    Mixer,
     Mixup,
     Pairing,
     Policy,
-    SAMix,
     Seen,
     draw_lam,
     draw_local_pairing,
     mix,
     pair_and_mix,
 )
-from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
+from samix.mixup.mixer.step import Judge
 from samix.mixup.table import name_of
-from samix.nn import Classifier, ema_, momentum_copy
+from samix.nn import Classifier, Features, ema_, momentum_copy
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, MixedCriterion, mixed_loss
 
 PLAIN, MIXED = "plain", "mixed"
-
-
-class SupervisedMixerTraining(torch.nn.Module):
-    """A Mixer that learns under labels, with its options."""
-
-    def __init__(self, mixer: Mixer, config: MixerTrainingConfig) -> None:
-        super().__init__()
-        self.mixer = mixer
-        self.config = config
 
 
 class Supervised(Learner):
@@ -58,7 +51,7 @@ class Supervised(Learner):
         policy: Policy | None = None,
         alpha: float = 1.0,
         lam_per_sample: bool = False,
-        mixer_training: SupervisedMixerTraining | None = None,
+        mixer_training: SupervisedMixerTraining | AdversarialTraining | None = None,
     ) -> None:
         """classifier, with the heads that `head_names` tells; policy None: no mixed term; alpha of its lam,
         one a batch or one a sample.
@@ -68,7 +61,7 @@ class Supervised(Learner):
         """
         super().__init__()
         if policy is not None:
-            check_policy(policy, _host(classifier).offer(labels=True), lam_per_sample=lam_per_sample)
+            check_policy(policy, host_of(classifier).offer(labels=True), lam_per_sample=lam_per_sample)
             check_mixed_loss(policy, config)
         needs = frozenset() if policy is None else policy.needs
         if mixer_training is not None and "maps" not in needs:
@@ -86,25 +79,24 @@ class Supervised(Learner):
 
     def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
         """The numbered step of SAMix under labels; images (N, 3, H, W), labels (N,)."""
-        maps = self._maps(batch.images)
+        slow = self._slow(batch.images)
         loss = torch.zeros((), device=batch.images.device)
         metrics: dict[str, Tensor] = {}
         if self.plain_weight:
             plain = self._plain_loss(batch, ctx)
             loss, metrics["loss_plain"] = loss + self.plain_weight * plain, plain.detach()
         if self.policy is not None:
-            mixed = self._mixed_loss(self.policy, batch, maps, ctx)
+            mixed = self._mixed_loss(self.policy, batch, slow, ctx)
             loss, metrics["loss_mixed"] = loss + mixed, mixed.detach()
-        if self.mixer_training is not None and maps is not None:
-            step = self._mixer_step(self.mixer_training, batch, maps, ctx)
-            if step is not None:
-                loss, metrics = loss + step.loss, metrics | step.metrics
+        if self.mixer_training is not None and slow is not None:
+            own, more = self.mixer_training.losses(self._host_step(batch, slow, ctx), ctx)
+            loss, metrics = loss if own is None else loss + own, metrics | more
         return {"loss": loss, **metrics}
 
     def after_step(self, ctx: StepContext) -> None:
         """Keep gamma in range, then let the momentum network follow (after the step, with this step's m)."""
         if self.mixer_training is not None:
-            self.mixer_training.mixer.clamp_gamma()
+            self.mixer_training.after_step()
         if self.momentum_classifier is not None:
             options = self.config.momentum
             m = momentum_at(options.start, options.end, options.hold, ctx.step, ctx.total_steps)
@@ -119,10 +111,13 @@ class Supervised(Learner):
         )
 
     @torch.no_grad()
-    def _maps(self, images: Tensor) -> Tensor | None:
-        """z^l (N, C, h, w); later stages run as well: their BatchNorm must not see mixed images alone."""
+    def _slow(self, images: Tensor) -> Features | None:
+        """What the momentum network makes of un-mixed images.
+
+        Stages after the tap run as well: their BatchNorm must not see mixed images alone.
+        """
         network = self.momentum_classifier
-        return None if network is None else network(images).tap
+        return None if network is None else network(images)
 
     def _plain_loss(self, batch: Labelled, ctx: StepContext) -> Tensor:
         """CE of un-mixed images; with `plain_mix`, of Mixup or CutMix as in DeiT's recipe."""
@@ -136,28 +131,29 @@ class Supervised(Learner):
         logits = self.classifier.logits(self.classifier(mixed.images), PLAIN)
         return mixed_loss(self.objective, logits, batch.labels, pairing.of(batch.labels), mixed.lam)
 
-    def _mixed_loss(self, policy: Policy, batch: Labelled, maps: Tensor | None, ctx: StepContext) -> Tensor:
+    def _mixed_loss(self, policy: Policy, batch: Labelled, slow: Features | None, ctx: StepContext) -> Tensor:
         """The configured loss of the policy's images, mixCE by default; no gradient reaches the Mixer."""
-        images, labels, host = batch.images, batch.labels, _host(self.classifier)
+        images, labels, host = batch.images, batch.labels, host_of(self.classifier)
         generator, ratios = ctx.numpy_generator("policy"), ctx.numpy_generator("lam")
         lam = draw_ratio(self.alpha, len(labels), ratios, per_sample=self.lam_per_sample)
         policy, lam = policy.drawn(lam, generator)
-        known = Seen(maps, labels)
+        known = Seen(None if slow is None else slow.tap, labels)
         seen = host.look(policy, images, known, lambda logits: self.objective.point_loss(logits, labels))
         draw = lambda: self._pairing("pairing", batch, ctx)  # noqa: E731 - only for policies without a rule
         mixed, pairing = pair_and_mix(policy, images, draw, lam, generator=generator, seen=seen)
-        return mixed_term(self.criterion, host.run(policy, mixed, pairing), labels, labels, pairing)
+        loss = mixed_term(self.criterion, host.run(policy, mixed, pairing), labels, labels, pairing)
+        if mixed.beside is None:
+            return loss
+        weight, other = mixed.beside
+        more = mixed_term(self.criterion, host.run(policy, other, pairing), labels, labels, pairing)
+        return loss + weight * more
 
-    def _mixer_step(
-        self, training: SupervisedMixerTraining, batch: Labelled, maps: Tensor, ctx: StepContext
-    ) -> MixerStep | None:
-        """pBCE + eta * mixCE + beta * mask loss through the frozen momentum network and its mixed head."""
+    def _host_step(self, batch: Labelled, slow: Features, ctx: StepContext) -> SupervisedHostStep:
+        """What the Mixer's training needs: its judge is the momentum network with its mixed head."""
         network = self.momentum_classifier
-        assert network is not None  # it exists where there are maps
+        assert network is not None  # it gave `slow`
         judge = Judge(network, lambda features: network.logits(features, MIXED), self.objective)
-        side = Side(batch.images, maps, batch.labels)
-        pairing = self._pairing("pairing_mixer", batch, ctx)
-        return mixer_step(training.mixer, judge, (side, side), pairing, training.config, ctx)
+        return SupervisedHostStep(judge, batch, slow, lambda: self._pairing("pairing_mixer", batch, ctx))
 
     def _pairing(self, purpose: str, batch: Labelled, ctx: StepContext) -> Pairing:
         generator = generator_for(ctx.seed, purpose, ctx.step, ctx.rank)
@@ -165,7 +161,7 @@ class Supervised(Learner):
         return draw_local_pairing(len(batch.labels), generator, batch.images.device, no_repeat=no_repeat)
 
 
-def _host(classifier: Classifier) -> Host:
+def host_of(classifier: Classifier) -> Host:
     """The classifier as policies see it: by its head for mixed images."""
     return Host(classifier, lambda features: classifier.logits(features, MIXED), classifier.head(MIXED))
 
@@ -196,7 +192,7 @@ def plain_weight(config: SupervisedConfig, policy: Policy | None) -> float:
     """Weight of the loss of plain images (see SupervisedConfig.plain_weight)."""
     if policy is None:
         return 1.0
-    return float(isinstance(policy, SAMix)) if config.plain_weight is None else config.plain_weight
+    return policy.plain_weight if config.plain_weight is None else config.plain_weight
 
 
 def head_names(config: SupervisedConfig, policy: Policy | None) -> list[str]:

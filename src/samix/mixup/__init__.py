@@ -1,5 +1,8 @@
 """Mixup policies. `POLICIES` is the public table; every policy mixes `first` with `second` at a given lam."""
 
+from samix.mixup.adautomix import AdAutoMix
+from samix.mixup.attentivemix import AttentiveMix
+from samix.mixup.automix import AutoMix
 from samix.mixup.base import (
     Guides,
     Inside,
@@ -22,16 +25,19 @@ from samix.mixup.batch import MixedBatch, mix_batch
 from samix.mixup.cutmix import CutMix
 from samix.mixup.fmix import FMix
 from samix.mixup.gridmix import GridMix
-from samix.mixup.guidedmixup_sr import GuidedMixupSR, greedy_cycle
+from samix.mixup.guidedmixup import GuidedMixup, greedy_cycle
 from samix.mixup.inter_intra import InterIntra
 from samix.mixup.mixer.bundle import SAMixP
 from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
 from samix.mixup.mixup import Mixup
+from samix.mixup.puzzlemix import PuzzleMix
 from samix.mixup.random_choice import RandomChoice
 from samix.mixup.resizemix import ResizeMix
+from samix.mixup.saliency_grafting import SaliencyGrafting
 from samix.mixup.saliencymix import SaliencyMix
 from samix.mixup.smoothmix import SmoothMix
+from samix.mixup.snapmix import SnapMix
 from samix.mixup.stackmix import StackMix, stack
 
 POLICIES: dict[str, type[Policy]] = {
@@ -42,20 +48,29 @@ POLICIES: dict[str, type[Policy]] = {
     "resizemix": ResizeMix,
     "smoothmix": SmoothMix,
     "saliencymix": SaliencyMix,
-    "guidedmixup_sr": GuidedMixupSR,
+    "guidedmixup": GuidedMixup,
+    "puzzlemix": PuzzleMix,
+    "attentivemix": AttentiveMix,
+    "snapmix": SnapMix,
+    "saliency_grafting": SaliencyGrafting,
     "stackmix": StackMix,
     "inter_intra": InterIntra,
     "random_choice": RandomChoice,
+    "automix": AutoMix,
+    "adautomix": AdAutoMix,
     "samix": SAMix,
     "samix_p": SAMixP,
 }
 
 __all__ = [
+    "AdAutoMix",
+    "AutoMix",
     "POLICIES",
+    "AttentiveMix",
     "CutMix",
     "FMix",
     "GridMix",
-    "GuidedMixupSR",
+    "GuidedMixup",
     "Guides",
     "Inside",
     "InterIntra",
@@ -67,14 +82,17 @@ __all__ = [
     "Pairing",
     "Parents",
     "Policy",
+    "PuzzleMix",
     "RandomChoice",
     "Ratio",
     "ResizeMix",
     "SAMix",
     "SAMixP",
+    "SaliencyGrafting",
     "SaliencyMix",
     "Seen",
     "SmoothMix",
+    "SnapMix",
     "StackMix",
     "blend",
     "draw_lam",

@@ -64,7 +64,8 @@ class Mixed:
 
     inside: what the network has to do to its features, `images` being the first parents then. relabel: to be
     called with the outcome that `Policy.after` names, gives the Mixed whose weights are right. parents: of
-    policies that mix more than two images; lam means nothing then.
+    policies that mix more than two images; lam means nothing then. beside: another mix of them, whose loss
+    is added with this weight.
     """
 
     images: Tensor
@@ -74,6 +75,7 @@ class Mixed:
     inside: Inside | None = None
     relabel: Callable[[Outcome], Mixed] | None = None
     parents: Parents | None = None
+    beside: tuple[float, Mixed] | None = None
 
 
 class Seen(NamedTuple):
@@ -126,6 +128,12 @@ class Policy(nn.Module, ABC):
 
     per_sample: bool = False
     """Whether lam may be one a sample."""
+
+    classes: bool = False
+    """Whether its host has to be a classifier."""
+
+    plain_weight: float = 0.0
+    """Weight of the loss of un-mixed images in a supervised host, as the method has it."""
 
     def drawn(self, lam: Ratio, generator: np.random.Generator) -> tuple[Policy, Ratio]:  # noqa: ARG002
         """The policy that mixes this batch, and its lam: another one where there are several to draw from."""

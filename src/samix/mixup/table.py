@@ -8,9 +8,13 @@ from __future__ import annotations
 import inspect
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from torch import nn
+
+from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
-from samix.mixup import POLICIES, Mixer, Policy, SAMix, SAMixP
+from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP
+from samix.mixup.adautomix import AdversarialMixer
 from samix.nn import build_backbone
 from samix.nn.table import markdown
 
@@ -59,8 +63,11 @@ _AFTER = {
     "attentions": "attention of every block in the mixed images",
 }
 _BESIDE = {
+    "attentivemix": "a trained network, which stays frozen",
     "random_choice": "what its policies need",
+    "automix": "a Mixer that is trained along",
     "samix": "a Mixer that is trained along",
+    "adautomix": "a network of its own that is trained along; a classifier as its host",
     "samix_p": "a trained bundle",
 }
 
@@ -78,7 +85,8 @@ def refusal(policy: Policy, offer: Offer) -> str | None:
             f"policy {name} needs labels or pseudo labels of the images, and there are none: take another "
             "policy."
         )
-    if ("cam" in policy.needs or "logits" in policy.after) and not offer.classes:
+    reads_classes = policy.classes or "cam" in policy.needs or "logits" in policy.after
+    if reads_classes and not offer.classes:
         return (
             f"policy {name} reads the logits of a classifier, and this training has none: take another "
             "policy, or supervised training."
@@ -109,6 +117,10 @@ def name_of(policy: Policy) -> str:
 def example(name: str) -> Policy:
     """The policy called `name` with its default options; Mixers are small and untrained."""
     kind = POLICIES[name]
+    if issubclass(kind, AdAutoMix):
+        return kind(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
+    if issubclass(kind, AttentiveMix):
+        return kind(network=nn.Conv2d(3, 4, 3, stride=2, padding=1))
     if not issubclass(kind, SAMix):
         return kind()
     if not issubclass(kind, SAMixP):
@@ -166,7 +178,7 @@ def _needs(name: str, policy: Policy) -> str:
 
 def _options(kind: type[Policy]) -> str:
     """name=default of each keyword, other choices in brackets; a Mixer has parameters of its own."""
-    if issubclass(kind, SAMix) or "__init__" not in vars(kind):
+    if issubclass(kind, (SAMix, AdAutoMix)) or "__init__" not in vars(kind):
         return "-"
     hints = get_type_hints(kind.__init__)
     given = inspect.signature(kind).parameters.values()

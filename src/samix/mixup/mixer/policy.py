@@ -18,6 +18,7 @@ class SAMix(Policy):
     """The Mixer's mask, without gradient and adjusted to lam; the maps are the host's momentum encoder's."""
 
     cost: ClassVar[Cost] = "T"
+    plain_weight = 1.0
 
     def __init__(self, mixer: Mixer, adjust: MaskAdjustConfig) -> None:
         super().__init__()
