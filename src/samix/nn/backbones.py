@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.nn.inside import altered, attention_kept
+from samix.nn.inside import altered, attention_is_kept, attention_kept
 from samix.nn.known import BACKBONES, KnownBackbone
 from samix.nn.stems import put_cifar_stem, takes_cifar_stem
 from samix.nn.taps import ModuleTap, StageTap, Tap
@@ -61,7 +61,8 @@ class Backbone(nn.Module):
         """Images (N, 3, H, W) -> Features. One pass. Raises: ConfigError for images of a wrong size."""
         tapped, last = self.tap.with_last(self.net, self._prepared(x))
         if self._last is not None:
-            last = self._last(last)
+            change, self._last = self._last, None
+            last = change(last)
         return Features(self._finished(tapped), self.net.forward_head(last, pre_logits=True))  # type: ignore[operator]
 
     def tap_map(self, x: Tensor) -> Tensor:
@@ -76,26 +77,38 @@ class Backbone(nn.Module):
     @property
     def stages(self) -> list[str]:
         """Modules that features may be changed after: the stem, then timm's stages; empty without a stem."""
-        names = [info["module"] for info in self.net.feature_info]  # type: ignore[union-attr]
-        if names[0] in ("act1", "stem"):  # timm's ResNets and the WRN list what comes before the first stage
-            names = names[1:]
         children = dict(self.net.named_children())
         stem = next((name for name in ("maxpool", "stem", "patch_embed") if name in children), None)
-        return [] if stem is None else [stem, *names]
+        if stem is None:
+            return []
+        names = [info["module"] for info in self.net.feature_info]  # type: ignore[union-attr]
+        # timm lists features inside the stem as well: ResNets' act1, ResNetV2's stem.conv
+        return [stem, *(name for name in names if name.split(".")[0] not in ("act1", stem))]
 
     @property
     def attends(self) -> bool:
-        """Whether there is a class token, whose attention to the patches tells where the network looks."""
-        return bool(getattr(self.net, "has_class_token", False))
+        """Whether there is a class token whose attention to the patches can be read in every block."""
+        return (
+            bool(getattr(self.net, "has_class_token", False))
+            and hasattr(self.net, "patch_embed")
+            and attention_is_kept(list(self.net.blocks))  # type: ignore[arg-type]
+        )
 
     @contextmanager
     def altering(self, stage: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
         """Within the block, the features after a stage are `change` of what they were.
 
         stage: a place in `stages`, or -1, the last features before pooling. For one forward pass.
+        Raises: ConfigError for a stage that the backbone has not.
         """
         if stage >= 0:
-            with altered(self.net.get_submodule(self.stages[stage]), change):
+            stages = self.stages
+            if stage >= len(stages):
+                listed = ", ".join(f"{place}: {name}" for place, name in enumerate(stages)) or "none"
+                raise ConfigError(
+                    f"the backbone has no stage {stage} to mix features after; it has {listed}."
+                )
+            with altered(self.net, stages[stage], change):
                 yield
             return
         self._last = change
