@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from samix.core.errors import ConfigError
-from samix.mixup import CutMix, GuidedMixupSR, Guides, InterIntra, Mixed, Mixup, Policy, RandomChoice, Seen
+from samix.mixup import CutMix, GuidedMixup, Guides, InterIntra, Mixed, Mixup, Policy, RandomChoice, Seen
 
 
 class Spy(Policy):
@@ -78,7 +78,7 @@ def test_what_one_needs_all_ask_for():
     assert RandomChoice(["mixup", "inter_intra"], [1.0, 2.0]).needs == {"labels"}
     labels = Guides(Seen(labels=torch.zeros(2)), Seen(labels=torch.zeros(2)))
     pair = torch.rand(2, 2, 3, 8, 8)
-    policy = RandomChoice([InterIntra(), GuidedMixupSR()], [None, None])
+    policy = RandomChoice([InterIntra(), GuidedMixup("sr")], [None, None])
     for seed in range(6):
         assert policy(*pair, 0.5, generator=np.random.default_rng(seed), guides=labels).mask is not None
 

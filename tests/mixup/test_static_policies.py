@@ -15,7 +15,7 @@ from samix.mixup import (
     CutMix,
     FMix,
     GridMix,
-    GuidedMixupSR,
+    GuidedMixup,
     InterIntra,
     Mixup,
     Pairing,
@@ -43,7 +43,7 @@ STATIC = {
     "smoothmix released": SmoothMix(as_released=True),
     "saliencymix": SaliencyMix(),
     "saliencymix per sample": SaliencyMix(per_sample=True),
-    "guidedmixup": GuidedMixupSR(),
+    "guidedmixup": GuidedMixup("sr"),
     "stackmix": StackMix(),
     "stackmix below": StackMix("below"),
     "inter intra": InterIntra(),
@@ -174,4 +174,4 @@ def test_table_and_configuration_name_the_same_policies():
 @pytest.mark.parametrize("policy", {type(policy) for policy in STATIC.values()})
 def test_table_knows_each_policy_and_its_cost(policy):
     assert policy in POLICIES.values()
-    assert policy.cost == ("L" if policy in (SaliencyMix, GuidedMixupSR) else "S")
+    assert policy.cost == ("L" if policy in (SaliencyMix, GuidedMixup) else "S")

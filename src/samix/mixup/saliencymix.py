@@ -42,7 +42,9 @@ class SaliencyMix(Policy):
     ) -> Mixed:
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed with lam (N,) and its box as mask. Draws nothing."""
         height, width = first.shape[-2:]
-        saliency = fine_grained_saliency(self._shown(second if self.per_sample else second[:1]))
+        saliency = fine_grained_saliency(
+            as_shown(second if self.per_sample else second[:1], self.normalisation)
+        )
         peak = saliency.flatten(1).argmax(1)
         ratio = math.sqrt(1 - lam)
         rows = _inside(peak // width, height, ratio)
@@ -52,15 +54,19 @@ class SaliencyMix(Policy):
         mask = (~box).float().expand(len(first), -1, -1, -1)
         return Mixed(torch.where(box, second, first), share.expand(len(first)), mask)
 
-    def _shown(self, images: Tensor) -> Tensor:
-        """Images in [0, 1] as they were before they were normalised."""
-        images = images.float()
-        if self.normalisation is None:
-            low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-            return (images - low) / (high - low).clamp(min=1e-8)
-        # channel by channel: a tensor of the numbers would have to be moved to the device
-        channels = zip(images.unbind(1), *self.normalisation, strict=True)
-        return torch.stack([channel * std + mean for channel, mean, std in channels], dim=1)
+
+def as_shown(images: Tensor, normalisation: tuple[Channels, Channels] | None) -> Tensor:
+    """Images (N, 3, H, W) in [0, 1] as they were before they were normalised by (mean, std), float32.
+
+    Where that is not known each image is stretched from its darkest to its lightest value.
+    """
+    images = images.float()
+    if normalisation is None:
+        low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+        return (images - low) / (high - low).clamp(min=1e-8)
+    # channel by channel: a tensor of the numbers would have to be moved to the device
+    channels = zip(images.unbind(1), *normalisation, strict=True)
+    return torch.stack([channel * std + mean for channel, mean, std in channels], dim=1)
 
 
 def _inside(centre: Tensor, size: int, ratio: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""GuidedMixup by the spectral residual, against sums written out."""
+"""GuidedMixup and the spectral residual, against sums written out."""
 
 import cmath
 import math
@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samix.mixup import GuidedMixupSR, Guides, Pairing, Seen, greedy_cycle, mix
-from samix.mixup.guidedmixup_sr import spectral_residual
+from samix.core.errors import ConfigError
+from samix.mixup import GuidedMixup, Guides, Pairing, Seen, greedy_cycle, mix, pair_and_mix
+from samix.mixup.guidedmixup import spectral_residual
 
 
 def naive_transform(x, sign):
@@ -35,9 +36,9 @@ def naive_residual(grey):
     return np.abs(naive_transform(residual, 1) / (h * w)) ** 2
 
 
-def naive_map(grey):
-    h, w = grey.shape
-    saliency, out = naive_residual(grey), np.zeros((h, w))
+def naive_map(saliency):
+    h, w = saliency.shape
+    out = np.zeros((h, w))
     weights = [math.exp(-(d**2) / 18) for d in range(-3, 4)]
     for y, x in np.ndindex(h, w):
         for dy, dx in np.ndindex(7, 7):
@@ -46,17 +47,36 @@ def naive_map(grey):
     return out / out.sum()
 
 
-@pytest.mark.parametrize("size", [(6, 5), (4, 9)])
-def test_values_pixel_by_pixel(size):
-    images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(1))
-    out = mix(GuidedMixupSR(), images, Pairing(torch.tensor([1, 2, 0])), 0.9, generator=None)
-    maps = [naive_map(image.double().mean(0).numpy()) for image in images]
-    for n, partner in enumerate((1, 2, 0)):
+def require_mixed_by(maps, images, partners, out):
+    for n, partner in enumerate(partners):
         mask = maps[n] / (maps[n] + maps[partner])
         np.testing.assert_allclose(out.mask[n, 0], mask, atol=1e-4)
         want = mask * images[n].numpy() + (1 - mask) * images[partner].numpy()
         np.testing.assert_allclose(out.images[n], want, atol=1e-4)
         assert out.lam[n].item() == pytest.approx(mask.mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(6, 5), (4, 9)])
+def test_values_pixel_by_pixel(size):
+    images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(1))
+    out = mix(GuidedMixup("sr"), images, Pairing(torch.tensor([1, 2, 0])), 0.9, generator=None)
+    maps = [naive_map(naive_residual(image.double().mean(0).numpy())) for image in images]
+    require_mixed_by(maps, images, (1, 2, 0), out)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e6])
+def test_values_by_gradients_of_any_size(scale):
+    noise = torch.Generator().manual_seed(1)
+    images, saliency = torch.rand(3, 3, 6, 7, generator=noise), torch.rand(3, 1, 6, 7, generator=noise) ** 4
+    seen = Seen(saliency=saliency * scale)
+    out = mix(GuidedMixup(), images, Pairing(torch.tensor([1, 2, 0])), 0.9, generator=None, seen=seen)
+    require_mixed_by([naive_map(one[0].double().numpy()) for one in saliency], images, (1, 2, 0), out)
+
+
+def test_no_gradient_anywhere_means_halves():
+    images, seen = torch.rand(2, 3, 6, 7), Seen(saliency=torch.zeros(2, 1, 6, 7))
+    out = mix(GuidedMixup(), images, Pairing(torch.tensor([1, 0])), 0.9, generator=None, seen=seen)
+    torch.testing.assert_close(out.lam, torch.full((2,), 0.5))
 
 
 def test_long_sides_are_averaged_down():
@@ -79,8 +99,8 @@ def test_long_sides_are_averaged_down():
 def test_brightness_and_contrast_do_not_matter():
     """Nor does normalisation, which is why no mean and std are asked for."""
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    policy = GuidedMixupSR()
-    plain, stretched = policy.see(images, Seen()).maps, policy.see(images * 3, Seen()).maps
+    policy = GuidedMixup("sr")
+    plain, stretched = policy.see(images, Seen()).saliency, policy.see(images * 3, Seen()).saliency
     torch.testing.assert_close(plain, stretched, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(plain.sum((1, 2, 3)), torch.ones(2))
 
@@ -88,16 +108,24 @@ def test_brightness_and_contrast_do_not_matter():
 def test_a_spot_draws_attention():
     images = torch.zeros(1, 3, 32, 32)
     images[..., 20:23, 8:11] = 1
-    row, column = divmod(GuidedMixupSR().see(images, Seen()).maps.flatten().argmax().item(), 32)
+    row, column = divmod(GuidedMixup("sr").see(images, Seen()).saliency.flatten().argmax().item(), 32)
     assert abs(row - 21) <= 2 and abs(column - 9) <= 2
 
 
-def test_labels_pass_and_maps_are_needed():
+def test_labels_pass_and_saliency_is_needed():
     images = torch.rand(2, 3, 8, 8)
-    seen = GuidedMixupSR().see(images, Seen(labels=torch.tensor([1, 2])))
+    seen = GuidedMixup("sr").see(images, Seen(labels=torch.tensor([1, 2])))
     assert seen.labels.tolist() == [1, 2]
-    with pytest.raises(ValueError, match="saliency maps"):
-        GuidedMixupSR()(images, images, 0.5, generator=None, guides=Guides(seen, Seen()))
+    with pytest.raises(ValueError, match="saliency of both parents, as"):
+        GuidedMixup("sr")(images, images, 0.5, generator=None, guides=Guides(seen, Seen()))
+    with pytest.raises(ValueError, match="saliency: sr"):
+        GuidedMixup().see(images, Seen())
+    with pytest.raises(ConfigError, match="ap or sr"):
+        GuidedMixup("gradient")
+
+
+def test_what_it_asks_its_host_for():
+    assert GuidedMixup().needs == {"saliency"} and GuidedMixup("sr").needs == frozenset()
 
 
 def naive_cycle(points):
@@ -133,8 +161,17 @@ def test_equal_maps_still_make_a_cycle():
     assert not (greedy_cycle(torch.ones(5, 1, 2, 2)) == torch.arange(5)).any()
 
 
-def test_host_may_pair_by_the_maps():
-    images = torch.rand(4, 3, 8, 8)
-    index = greedy_cycle(GuidedMixupSR().see(images, Seen()).maps)
-    out = mix(GuidedMixupSR(), images, Pairing(index, everywhere=False), 0.5, generator=None)
-    assert out.images.shape == images.shape
+def test_images_are_paired_by_their_own_saliency():
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    policy = GuidedMixup("sr")
+
+    def draw():
+        raise AssertionError("the policy pairs")
+
+    out, pairing = pair_and_mix(policy, images, draw, 0.5, generator=None)
+    maps = policy.see(images, Seen()).saliency
+    assert pairing.index.tolist() == naive_cycle(maps.flatten(1).double().tolist())
+    given = mix(policy, images, Pairing(pairing.index, everywhere=False), 0.5, generator=None)
+    assert torch.equal(out.images, given.images)
+    with pytest.raises(ValueError, match="at least two"):
+        pair_and_mix(policy, images[:1], draw, 0.5, generator=None)

@@ -1,45 +1,73 @@
-"""GuidedMixup (Kang and Kim, 2023) with the spectral residual (Hou and Zhang, 2007) as its saliency."""
+"""GuidedMixup (Kang and Kim, 2023)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from samix.core.errors import ConfigError
 from samix.mixup.base import Cost, Guides, Mixed, Policy, Seen, blend
 
 _LONGEST = 64
 """Pixels of the longer side that the spectral residual is computed at."""
 
 
-class GuidedMixupSR(Policy):
+class GuidedMixup(Policy):
     """Every pixel is mixed by the saliency of the two images there; lam is the mean of each mask.
 
-    The given lam is not used. The method pairs images whose salient places are far apart: a host does so by
-    Pairing(greedy_cycle(maps), everywhere=False), maps those of `see`; any other pairing works, too.
+    The given lam is not used. saliency: "ap", the gradient of the host's loss by the pixels; "sr", the
+    spectral residual, which needs no network. Images are paired so that their salient places are far apart,
+    by `greedy_cycle`, as the paper has it (in the published code that pairing is computed and not used); any
+    other pairing works, too.
     """
 
     cost: ClassVar[Cost] = "L"
 
+    def __init__(self, saliency: Literal["ap", "sr"] = "ap") -> None:
+        """Raises: ConfigError for another saliency."""
+        super().__init__()
+        if saliency not in ("ap", "sr"):
+            raise ConfigError(f"GuidedMixup: saliency {saliency!r} must be ap or sr")
+        self.residual = saliency == "sr"
+        self.needs = frozenset() if self.residual else frozenset({"saliency"})
+
     @torch.no_grad()
     def see(self, images: Tensor, seen: Seen) -> Seen:
-        """Saliency maps (N, 1, H, W) of images (N, 3, H, W), blurred, each with sum 1."""
-        maps = _blur(spectral_residual(images)) + 1e-12
-        return seen._replace(maps=maps / maps.sum((2, 3), keepdim=True))
+        """The saliency (N, 1, H, W) of images (N, 3, H, W), blurred, each with sum 1.
+
+        Raises: ValueError where the host has to give it and has not.
+        """
+        raw = spectral_residual(images) if self.residual else seen.saliency
+        if raw is None:
+            raise ValueError(
+                "GuidedMixup needs the saliency of both parents; with saliency: sr it finds its own"
+            )
+        raw = raw.float()
+        # gradients may be of any size: the largest becomes 1, so that the same little is added to all
+        blurred = _blur(raw / raw.amax((2, 3), keepdim=True).clamp(min=1e-30)) + 1e-12
+        return seen._replace(saliency=blurred / blurred.sum((2, 3), keepdim=True))
+
+    def partners(self, seen: Seen, n: int, device: torch.device) -> Tensor | None:  # noqa: ARG002
+        """See Policy: the greedy cycle over what `see` gives. Raises: ValueError for a single image."""
+        if n < 2:
+            raise ValueError("mixing needs at least two images in the batch")
+        return None if seen.saliency is None else greedy_cycle(seen.saliency)
 
     def forward(
         self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
-        """Images (N, 3, H, W), maps of both parents -> Mixed with lam (N,) and its mask. Draws nothing.
+        """Images (N, 3, H, W), saliency of both by `see` -> Mixed with lam (N,) and its mask. Draws nothing.
 
-        Raises: ValueError where the maps are missing.
+        Raises: ValueError where the saliency is missing.
         """
-        if guides.first.maps is None or guides.second.maps is None:
-            raise ValueError("GuidedMixup needs the saliency maps of both parents, as `see` gives them")
-        mask = guides.first.maps / (guides.first.maps + guides.second.maps)
+        own, other = guides.first.saliency, guides.second.saliency
+        if own is None or other is None:
+            raise ValueError("GuidedMixup needs the saliency of both parents, as `see` gives it")
+        mask = own / (own + other)
         return Mixed(blend(first, second, mask), mask.mean((1, 2, 3)), mask)
 
 
