@@ -11,7 +11,7 @@ from samix.config.networks import ProjectorConfig
 from samix.config.training import OptimizerConfig
 from samix.learners.base import ParameterSet
 from samix.nn import Classifier, Encoder, momentum_copy
-from samix.training.fit import _optimizer
+from samix.training.optimizers import make_optimizer
 
 # passes of a step: network trained on N images, so many times; momentum network without gradient on how many
 # times N; momentum network with gradient to the pixels; frozen encoder up to its tap
@@ -40,7 +40,7 @@ class BarePasses:
         self.images = images
         self.accelerator = accelerator
         optimizer = OptimizerConfig(lr=0.03)
-        self.optimizer = accelerator.prepare(_optimizer(ParameterSet([self.network], optimizer)))
+        self.optimizer = accelerator.prepare(make_optimizer(ParameterSet([self.network], optimizer)))
 
     def __call__(self, steps: int) -> None:
         """Take steps."""

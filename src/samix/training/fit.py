@@ -11,13 +11,8 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
-from timm.optim import create_optimizer_v2, param_groups_weight_decay
-from timm.scheduler import create_scheduler_v2
-from timm.scheduler.scheduler import Scheduler
 from torch import Tensor
-from torch.optim import Optimizer
 
-from samix.config.training import OptimizerConfig
 from samix.core.errors import TrainingError
 from samix.core.files import write_json
 from samix.core.progress import progress_bar
@@ -26,6 +21,7 @@ from samix.core.step import StepContext
 from samix.learners.base import Learner, ParameterSet
 from samix.training.checkpoint import Checkpoint
 from samix.training.job import Job
+from samix.training.optimizers import make_optimizer, make_scheduler
 
 
 class Batches(Protocol):
@@ -92,9 +88,9 @@ class _Run:
         self.total = epochs * batches.steps_per_epoch
         self.learner = learner.to(accelerator.device).train()
         self.sets = learner.parameter_sets()
-        self.optimizers = [accelerator.prepare(_optimizer(s)) for s in self.sets.values()]
+        self.optimizers = [accelerator.prepare(make_optimizer(s)) for s in self.sets.values()]
         self.schedulers = [
-            _scheduler(o, s.optimizer, self.total)
+            make_scheduler(o, s.optimizer, self.total)
             for o, s in zip(self.optimizers, self.sets.values(), strict=True)
         ]
         # the wrapper that DDP and autocast need; `learner` stays the module itself
@@ -250,50 +246,3 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def _trainable(parameters: ParameterSet) -> list[Tensor]:
     return [p for module in parameters.modules for p in module.parameters() if p.requires_grad]
-
-
-def _optimizer(parameters: ParameterSet) -> Optimizer:
-    config = parameters.optimizer
-    module = torch.nn.ModuleList(parameters.modules)
-    return create_optimizer_v2(
-        module if config.decay_all else _groups(module, config),
-        opt=config.name,
-        lr=config.lr,
-        weight_decay=config.weight_decay,
-        momentum=config.momentum,
-        filter_bias_and_bn=False,
-    )
-
-
-def _groups(module: torch.nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Parameters with and without weight decay: none for biases, norms and what the networks except."""
-    parts = [(name, part) for name, part in module.named_modules() if hasattr(part, "no_weight_decay")]
-    excepted = [f"{name}.{own}" for name, part in parts for own in part.no_weight_decay()]
-    groups: list[dict[str, Any]] = param_groups_weight_decay(
-        module, weight_decay=config.weight_decay, no_weight_decay_list=excepted
-    )
-    return groups
-
-
-def _scheduler(optimizer: Optimizer, config: OptimizerConfig, total: int) -> Scheduler:
-    """timm's schedule, stepped by iteration; timm counts it in 'epochs' of one update each."""
-    kinds: dict[str, dict[str, Any]] = {
-        "cosine": {"sched": "cosine", "min_lr": config.min_lr},
-        "multistep": {
-            "sched": "multistep",
-            # timm compares a milestone with the step after the present one
-            "decay_milestones": [round(m * total) + 1 for m in config.milestones],
-            "decay_rate": 0.1,
-        },
-        "constant": {"sched": "constant"},
-    }
-    made: tuple[Scheduler, int] = create_scheduler_v2(
-        optimizer,
-        num_epochs=total,
-        warmup_epochs=round(config.warmup * total),
-        warmup_lr=0.0,
-        step_on_epochs=False,
-        updates_per_epoch=1,
-        **kinds[config.schedule],
-    )
-    return made[0]

@@ -1,0 +1,104 @@
+"""The optimisers that training makes, against torch's own without any fused update."""
+
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from samix.config.training import OptimizerConfig
+from samix.learners.base import ParameterSet
+from samix.training.optimizers import make_optimizer
+
+LR, DECAY = 0.01, 0.1
+PLAIN = {
+    "momentum": lambda groups: torch.optim.SGD(groups, LR, momentum=0.9, fused=False),
+    "sgd": lambda groups: torch.optim.SGD(groups, LR, momentum=0.9, nesterov=True, fused=False),
+    "adam": lambda groups: torch.optim.Adam(groups, LR, fused=False),
+    "adamw": lambda groups: torch.optim.AdamW(groups, LR, fused=False),
+}
+
+
+def network(dtype):
+    """Convolutions in the layout that backbones have, a norm, a linear layer, and something frozen."""
+    torch.manual_seed(0)
+    # a bias before the norm would have a gradient of 0, which Adam turns into the sign of rounding errors
+    convolutions = (nn.Conv2d(3, 17, 3, bias=False), nn.Conv2d(17, 9, 3, stride=2))
+    net = nn.Sequential(convolutions[0], nn.BatchNorm2d(17), nn.ReLU(), convolutions[1], nn.Flatten())
+    net = nn.Sequential(net, nn.Linear(36, 5), nn.Linear(5, 5).requires_grad_(False))
+    return net.to(dtype=dtype, memory_format=torch.channels_last)
+
+
+def groups_by_hand(net, decay_all):
+    trained = [p for p in net.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if decay_all or p.ndim > 1], "weight_decay": DECAY},
+        {"params": [p for p in trained if not decay_all and p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def steps(net, optimizer, numbers):
+    for number in numbers:
+        x = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(number))
+        net(x.to(net[1].weight.dtype)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def made(net, name, decay_all=True):
+    config = OptimizerConfig(name=name, lr=LR, weight_decay=DECAY, decay_all=decay_all)
+    return make_optimizer(ParameterSet([net], config))
+
+
+@pytest.mark.parametrize("decay_all", [True, False])
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_a_fused_update_is_that_of_torchs_plain_optimiser(name, decay_all, dtype, tolerance):
+    net, reference = network(dtype), network(dtype)
+    optimizer, plain = made(net, name, decay_all), PLAIN[name](groups_by_hand(reference, decay_all))
+    assert all(group["fused"] for group in optimizer.param_groups)
+    steps(net, optimizer, range(8))
+    steps(reference, plain, range(8))
+    for (key, found), expected in zip(net.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(
+            found, expected, atol=tolerance, rtol=tolerance, msg=lambda m, k=key: k + m
+        )
+
+
+def test_a_rate_that_changes_reaches_the_fused_update():
+    net, reference = network(torch.float64), network(torch.float64)
+    optimizer, plain = made(net, "momentum"), PLAIN["momentum"](groups_by_hand(reference, True))
+    for number in range(4):
+        for group in [*optimizer.param_groups, *plain.param_groups]:
+            group["lr"] = 0.1 / (number + 1)
+        steps(net, optimizer, [number])
+        steps(reference, plain, [number])
+    for found, expected in zip(net.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*PLAIN, "lamb"])
+def test_a_saved_state_goes_on_bit_by_bit(name):
+    """Momenta come back in the layout of their weights, which a fused update takes for granted."""
+    whole, before, after = (network(torch.float32) for _ in range(3))
+    steps(whole, made(whole, name), range(6))
+    optimizer = made(before, name)
+    steps(before, optimizer, range(3))
+    file = io.BytesIO()
+    torch.save({"net": before.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    saved = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    after.load_state_dict(saved["net"])
+    resumed = made(after, name)
+    resumed.load_state_dict(saved["optimizer"])
+    steps(after, resumed, range(3, 6))
+    for found, expected in zip(after.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["lamb", "lars", "nadam"])
+def test_an_optimiser_without_a_fused_update_is_made_as_well(name):
+    net = network(torch.float32)
+    before = [p.detach().clone() for p in net.parameters()]
+    steps(net, made(net, name), range(2))
+    moved = [not torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True)]
+    assert moved == [p.requires_grad for p in net.parameters()]
