@@ -28,6 +28,8 @@ PolicyName = Literal[
     "snapmix",
     "saliency_grafting",
     "stackmix",
+    "augmix",
+    "pixmix",
     "inter_intra",
     "random_choice",
     "automix",

@@ -2,6 +2,7 @@
 
 from samix.mixup.adautomix import AdAutoMix
 from samix.mixup.attentivemix import AttentiveMix
+from samix.mixup.augmix import AugMix
 from samix.mixup.automix import AutoMix
 from samix.mixup.base import (
     Guides,
@@ -31,6 +32,7 @@ from samix.mixup.mixer.bundle import SAMixP
 from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
 from samix.mixup.mixup import Mixup
+from samix.mixup.pixmix import PixMix
 from samix.mixup.puzzlemix import PuzzleMix
 from samix.mixup.random_choice import RandomChoice
 from samix.mixup.resizemix import ResizeMix
@@ -54,6 +56,8 @@ POLICIES: dict[str, type[Policy]] = {
     "snapmix": SnapMix,
     "saliency_grafting": SaliencyGrafting,
     "stackmix": StackMix,
+    "augmix": AugMix,
+    "pixmix": PixMix,
     "inter_intra": InterIntra,
     "random_choice": RandomChoice,
     "automix": AutoMix,
@@ -63,10 +67,11 @@ POLICIES: dict[str, type[Policy]] = {
 }
 
 __all__ = [
-    "AdAutoMix",
-    "AutoMix",
     "POLICIES",
+    "AdAutoMix",
     "AttentiveMix",
+    "AugMix",
+    "AutoMix",
     "CutMix",
     "FMix",
     "GridMix",
@@ -81,6 +86,7 @@ __all__ = [
     "Outcome",
     "Pairing",
     "Parents",
+    "PixMix",
     "Policy",
     "PuzzleMix",
     "RandomChoice",

@@ -1,0 +1,173 @@
+"""The augmentations of AugMix and PixMix, on batches of bytes with parameters for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as library
+
+PLAIN = (
+    "autocontrast",
+    "equalize",
+    "posterize",
+    "rotate",
+    "solarize",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+)
+"""Operations that are no corruption of ImageNet-C."""
+ALL = (*PLAIN, "colour", "contrast", "brightness", "sharpness")
+
+
+def augmented(
+    images: Tensor, severity: float, names: tuple[str, ...], generator: np.random.Generator
+) -> Tensor:
+    """Each image after one operation, drawn among `names`, at a level ~ U(0.1, severity).
+
+    images uint8 (N, 3, H, W); severity in [0.1, 10].   Returns: the same.
+    """
+    return apply(images, *drawn(len(images), severity, names, generator))
+
+
+def drawn(
+    n: int, severity: float, names: tuple[str, ...], generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Names, levels ~ U(0.1, severity) and signs of n operations, as `apply` takes them."""
+    chosen = np.array(names)[generator.integers(len(names), size=n)]
+    return chosen, generator.uniform(0.1, severity, n), generator.choice([-1.0, 1.0], n)
+
+
+def apply(images: Tensor, names: np.ndarray, levels: np.ndarray, signs: np.ndarray) -> Tensor:
+    """Each image after the operation of its name, "" for none, at its level and in the direction of its sign.
+
+    The ranges are those of AugMix's code: at level 10 30 degrees, a shear of 0.3, a third of the side, all 4
+    of the bits that posterising spares, all 256 thresholds, a factor of 1.9. What comes in from outside is
+    black.
+    Args: images uint8 (N, 3, H, W); names, levels in [0, 10], signs 1 or -1, all (N,).   Returns: a new one.
+    """
+    out = images.clone()
+    for name in sorted(set(names.tolist()) - {""}):
+        rows = np.flatnonzero(names == name)
+        index = _moved(rows, images)
+        found = _CHANGES[name](images.index_select(0, index), levels[rows], signs[rows])
+        out.index_copy_(0, index, found)
+    return out
+
+
+Change = Callable[[Tensor, np.ndarray, np.ndarray], Tensor]
+"""Images, levels, signs -> images, as in `apply`."""
+
+
+def _moved(values: np.ndarray, like: Tensor) -> Tensor:
+    """A host array on the device, which nobody waits for."""
+    return torch.from_numpy(values).to(like.device, non_blocking=True)
+
+
+def per_image(values: np.ndarray, like: Tensor) -> Tensor:
+    """A host value for each image, (N, 1, 1, 1) on the device; float64 becomes float32."""
+    narrow = values.astype(np.float32) if values.dtype == np.float64 else values
+    return _moved(narrow, like).view(-1, 1, 1, 1)
+
+
+def _autocontrast(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
+    """torchvision's takes the extremes back to the host."""
+    values = images.int()
+    low, high = values.amin((2, 3), keepdim=True), values.amax((2, 3), keepdim=True)
+    found = (values - low) * 255 // (high - low).clamp(min=1)
+    return torch.where(high > low, found, values).to(torch.uint8)
+
+
+def _equalize(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
+    found: Tensor = library.equalize(images)
+    return found
+
+
+def _posterize(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
+    lost = 8 - (4 - (levels * 0.4).astype(np.int64))  # bits
+    return images & per_image((256 - 2**lost).astype(np.uint8), images)
+
+
+def _solarize(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
+    threshold = per_image(256 - (levels * 25.6).astype(np.int64), images)
+    return torch.where(images < threshold, images, 255 - images)
+
+
+def _rotate(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:
+    degrees = signs * np.trunc(levels * 3)
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    middle_y, middle_x = (side / 2 for side in images.shape[2:])
+    across = middle_x - cos * middle_x + sin * middle_y
+    down = middle_y - sin * middle_x - cos * middle_y
+    return _warped(images, np.stack([cos, -sin, across, sin, cos, down]))
+
+
+def _shear_x(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:
+    one, none = np.ones_like(levels), np.zeros_like(levels)
+    return _warped(images, np.stack([one, signs * levels * 0.03, none, none, one, none]))
+
+
+def _shear_y(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:
+    one, none = np.ones_like(levels), np.zeros_like(levels)
+    return _warped(images, np.stack([one, none, none, signs * levels * 0.03, one, none]))
+
+
+def _translate_x(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:
+    one, none = np.ones_like(levels), np.zeros_like(levels)
+    pixels = signs * np.trunc(levels * images.shape[3] / 30)
+    return _warped(images, np.stack([one, none, pixels, none, one, none]))
+
+
+def _translate_y(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:
+    one, none = np.ones_like(levels), np.zeros_like(levels)
+    pixels = signs * np.trunc(levels * images.shape[2] / 30)
+    return _warped(images, np.stack([one, none, none, none, one, pixels]))
+
+
+def _warped(images: Tensor, matrices: np.ndarray) -> Tensor:
+    """Pixel centre (x, y) is fetched from (a x + b y + c, d x + e y + f), rows of `matrices` (6, N).
+
+    Bilinear. As in PIL, places outside are black, and at the edge the outermost pixels stand for neighbours.
+    """
+    height, width = images.shape[2:]
+    a, b, c, d, e, f = (_moved(row.astype(np.float32), images).view(-1, 1, 1) for row in matrices)
+    x = torch.arange(width, device=images.device).view(1, 1, -1) + 0.5
+    y = torch.arange(height, device=images.device).view(1, -1, 1) + 0.5
+    from_x, from_y = a * x + b * y + c, d * x + e * y + f
+    inside = (from_x >= 0) & (from_x < width) & (from_y >= 0) & (from_y < height)
+    grid = torch.stack([from_x * 2 / width - 1, from_y * 2 / height - 1], dim=-1)
+    found = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return (found * inside[:, None]).round().to(torch.uint8)
+
+
+def _towards(degenerate: Callable[[Tensor], Tensor]) -> Change:
+    """PIL's enhancers: between a poorer image, at factor 0, and the image, at 1, and beyond it."""
+
+    def change(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
+        poorer = degenerate(images).float()
+        found = poorer + per_image(levels * 0.18 + 0.1, images) * (images.float() - poorer)
+        return found.clamp(0, 255).to(torch.uint8)
+
+    return change
+
+
+_CHANGES: dict[str, Change] = {
+    "autocontrast": _autocontrast,
+    "equalize": _equalize,
+    "posterize": _posterize,
+    "rotate": _rotate,
+    "solarize": _solarize,
+    "shear_x": _shear_x,
+    "shear_y": _shear_y,
+    "translate_x": _translate_x,
+    "translate_y": _translate_y,
+    "colour": _towards(lambda images: library.adjust_saturation(images, 0.0)),
+    "contrast": _towards(lambda images: library.adjust_contrast(images, 0.0)),
+    "brightness": _towards(torch.zeros_like),
+    "sharpness": _towards(lambda images: library.adjust_sharpness(images, 0.0)),
+}
