@@ -70,7 +70,7 @@ def test_groups_are_chosen_by_name():
     variants = (Variant(name="a", group="x"), Variant(name="b", group="y"), Variant(name="c", group="x"))
     assert [v.name for v in AblationConfig(variants=variants, groups=("x",)).chosen()] == ["a", "c"]
     assert len(AblationConfig(variants=variants).chosen()) == 3
-    with pytest.raises(ConfigError, match="no variant is of group z; there are x, y"):
+    with pytest.raises(ConfigError, match="nothing is of group z; there are x, y"):
         AblationConfig(variants=variants, groups=("z",)).chosen()
 
 

@@ -65,9 +65,12 @@ def trials_figure(trials: pd.DataFrame) -> Figure:
 
 def _line(row: Mapping[Any, Any]) -> str:
     trials = f"{row['trials']} ({row['failed']} failed)" if row["failed"] else row["trials"]
-    spread = _spread(row["top1_mean"], row["top1_std"])
-    return f"| {row['variant']} | {spread} | {trials} | {row['seconds_per_epoch']:.1f} |"
+    top1 = spread(row["top1_mean"], row["top1_std"])
+    return f"| {row['variant']} | {top1} | {trials} | {row['seconds_per_epoch']:.1f} |"
 
 
-def _spread(mean: float, std: float) -> str:
-    return f"{mean:.2f}" if pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+def spread(mean: float, std: float, sign: str = "") -> str:
+    """Mean and standard deviation; "+" as sign shows that of a gain. "-" where there is no figure."""
+    if pd.isna(mean):
+        return "-"
+    return f"{mean:{sign}.2f}" if pd.isna(std) else f"{mean:{sign}.2f} ± {std:.2f}"

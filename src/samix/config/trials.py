@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -73,11 +73,22 @@ class AblationConfig(Config):
 
     def chosen(self) -> list[Variant]:
         """Variants of the groups to run. Raises: ConfigError for a group without variants."""
-        known = {variant.group for variant in self.variants}
-        missing = set(self.groups or ()) - known
-        if missing:
-            raise ConfigError(
-                f"samix_ablation.groups: no variant is of group {', '.join(sorted(missing))}; "
-                f"there are {', '.join(sorted(known))}."
-            )
-        return [v for v in self.variants if self.groups is None or v.group in self.groups]
+        return of_groups(self.variants, self.groups, "samix_ablation.groups")
+
+
+class _Grouped(Protocol):
+    @property
+    def group(self) -> str: ...
+
+
+G = TypeVar("G", bound=_Grouped)
+
+
+def of_groups(entries: Sequence[G], groups: Sequence[str] | None, where: str) -> list[G]:
+    """Entries whose group is among `groups`; None: all. Raises: ConfigError for a group without entries."""
+    known = {entry.group for entry in entries}
+    missing = set(groups or ()) - known
+    if missing:
+        there = ", ".join(sorted(known))
+        raise ConfigError(f"{where}: nothing is of group {', '.join(sorted(missing))}; there are {there}.")
+    return [entry for entry in entries if groups is None or entry.group in groups]

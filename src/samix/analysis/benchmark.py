@@ -1,0 +1,157 @@
+"""Table and report of the benchmark of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from samix.analysis.trials import spread
+
+KEYS = ["backbone", "label", "policy", "alpha"]
+_HEAD = (
+    "policy",
+    "alpha",
+    "top-1 (%)",
+    "gain over plain",
+    "trials",
+    "seconds an epoch",
+    "times plain",
+    "pre-training (s)",
+    "peak memory (MB)",
+)
+_METHOD = """\
+* Top-1 (%) of a trial is the median of its validation accuracies after each of the last 10 epochs, or after
+  all of them where there are fewer; not the best epoch. Where a training has several networks and heads, the
+  momentum network's comes before the online one's, and the mixed head's before the plain one's. In
+  self-supervised training it is that of the linear classifier on frozen features.
+* The tables show mean ± sample standard deviation over the seeds that finished. The gain is the mean ±
+  standard deviation of the differences to the plain row (no mixing) of the same backbone and seed.
+* Seconds an epoch are wall-clock, validation and checkpoints included, of the training itself, as they were
+  when it was done. The pre-training of a frozen Mixer comes on top and stands in its own column.
+* Peak memory is the GPU's, or on a CPU that of the whole process with its libraries.
+* A policy that the backbone or the host cannot work with is refused before anything trains. A trial that
+  failed is tried again by the same command, which reuses those that finished."""
+
+
+def benchmark_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """One row a policy and backbone, in the order of the trials.
+
+    Args: trials, one row a training with backbone, label, policy, alpha, seed, status, and where it finished
+    top1 (%), seconds_per_epoch, peak_memory_mb and, of a frozen Mixer, pretraining_seconds.
+    Returns: KEYS, top1_mean, top1_std, gain_mean, gain_std (of the differences to the plain row, seed by
+    seed), trials that finished, failed, refused, and means of seconds_per_epoch, relative_cost (to the plain
+    row), pretraining_seconds and peak_memory_mb. NaN where there is nothing to tell.
+    """
+    figures = ["top1", "seconds_per_epoch", "peak_memory_mb", "pretraining_seconds"]
+    trials = trials.reindex(columns=[*KEYS, "seed", "status", *figures])
+    trials = trials.assign(gain=trials["top1"] - _of_plain(trials, ["backbone", "seed"], "top1"))
+    for status in ("finished", "failed", "refused"):
+        trials[status] = trials["status"].str.startswith(status)
+    groups = trials.groupby(KEYS, sort=False)
+    table = pd.DataFrame(
+        {
+            "top1_mean": groups["top1"].mean(),
+            "top1_std": groups["top1"].std(),
+            "gain_mean": groups["gain"].mean(),
+            "gain_std": groups["gain"].std(),
+            "trials": groups["finished"].sum(),
+            "failed": groups["failed"].sum(),
+            "refused": groups["refused"].sum(),
+            **{name: groups[name].mean() for name in figures[1:]},
+        }
+    ).reset_index()
+    plain_cost = _of_plain(table, ["backbone"], "seconds_per_epoch")
+    return table.assign(relative_cost=table["seconds_per_epoch"] / plain_cost)
+
+
+def benchmark_markdown(table: pd.DataFrame) -> str:
+    """The table as Markdown, one a backbone."""
+    parts = []
+    for backbone, rows in table.groupby("backbone", sort=False):
+        lines = [_HEAD, ("---", *["---:"] * (len(_HEAD) - 1)), *map(_cells, rows.to_dict("records"))]
+        parts.append(f"## {backbone}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(parts)
+
+
+def benchmark_report(trials: pd.DataFrame, table: pd.DataFrame, about: Mapping[str, Any]) -> str:
+    """The page: command and circumstances, the tables, what went wrong, and how the numbers are made.
+
+    Args: about, with run (see RunInfoDataset), card of the data set, devices (words by name), date.
+    """
+    run, card = about["run"], about["card"]
+    facts = {
+        "date": about["date"],
+        "environment": run["environment"],
+        "data set": f"{card['name']}, {card['image_size']} px",
+        "images": ", ".join(f"{count} {split}" for split, count in card["counts"].items()),
+        "checksum": card["checksum"],
+        "host": _values(trials["host"]),
+        "epochs": _values(trials["epochs"]),
+        "seeds": _values(trials["seed"]),
+        **about["devices"],
+        "commit": run.get("commit", "unknown") + _dirty(run),
+        **run["versions"],
+    }
+    lines = [f"| {name} | {value} |" for name, value in facts.items()]
+    parts = [
+        "# samix: benchmark of policies",
+        f"    {run['command']}",
+        "\n".join(["| | |", "|---|---|", *lines]),
+        benchmark_markdown(table),
+        *_problems(trials),
+        "## Accuracy against cost\n\n![Top-1 over seconds an epoch](cost.png)",
+        f"## How the numbers are made\n\n{_METHOD}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _of_plain(rows: pd.DataFrame, keys: list[str], figure: str) -> pd.Series:
+    """For each row the figure of the plain one (policy none, the first such label) that has the same keys."""
+    plain = rows[rows["policy"] == "none"]
+    plain = plain[plain["label"] == plain["label"].iloc[0]] if len(plain) else plain
+    found = plain.set_index(keys)[figure]
+    wanted = pd.MultiIndex.from_frame(rows[keys]) if len(keys) > 1 else pd.Index(rows[keys[0]])
+    return pd.Series(found.reindex(wanted).to_numpy(dtype=float), index=rows.index)
+
+
+def _cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    plain = row["policy"] == "none"
+    trials = str(row["trials"]) + (f" ({row['failed']} failed)" if row["failed"] else "")
+    top1 = "refused" if row["refused"] else spread(row["top1_mean"], row["top1_std"])
+    return (
+        str(row["label"]).replace("|", r"\|"),
+        "-" if plain else f"{row['alpha']:g}",
+        top1,
+        "-" if plain else spread(row["gain_mean"], row["gain_std"], "+"),
+        trials,
+        _number(row["seconds_per_epoch"], ".2f"),
+        _number(row["relative_cost"], ".2f"),
+        _number(row["pretraining_seconds"], ".0f"),
+        _number(row["peak_memory_mb"], ".0f"),
+    )
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if pd.isna(value) else format(value, form)
+
+
+def _values(column: pd.Series) -> str:
+    return ", ".join(str(value) for value in column.drop_duplicates())
+
+
+def _dirty(run: Mapping[str, Any]) -> str:
+    return " (with uncommitted changes)" if run.get("dirty") == "true" else ""
+
+
+def _problems(trials: pd.DataFrame) -> list[str]:
+    """What was refused, once a policy, and what failed, each trial."""
+    bad = trials[trials["status"] != "finished"]
+    told = {
+        f"* {row['label']} on {row['backbone']}"
+        + (f", seed {row['seed']}" if row["status"].startswith("failed") else "")
+        + f": {row['status']}": None
+        for row in bad.to_dict("records")
+    }
+    return ["## Refused and failed\n\n" + "\n".join(told)] if told else []
