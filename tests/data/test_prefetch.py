@@ -8,7 +8,7 @@ import torch
 
 from samix.core.errors import DataError
 from samix.core.step import StepContext
-from samix.data import LabelledBatches, MemoryStore, Normalize, ReadingStore, TwoViewBatches
+from samix.data import LabelledBatches, MemoryStore, Normalize, ReadingStore, TwoViewBatches, iterate
 from samix.data.order import GlobalBatches
 from samix.data.prefetch import DEPTH
 from samix.data.readers import ArrayReader
@@ -107,6 +107,33 @@ def test_an_error_comes_at_the_step_whose_image_it_is():
         batches.read(context(step))
     with pytest.raises(DataError, match=f"cannot read image {bad}"):
         batches.read(context(2))
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 11, N, 100])
+def test_a_whole_split_is_that_of_a_store_in_memory(size):
+    ahead, memory = (list(iterate(s, NORMALIZE, size)) for s in (ReadingStore(Reader(), LABELS), in_memory()))
+    assert [len(part) for part in ahead] == [len(part) for part in memory]
+    assert torch.equal(torch.cat(ahead), torch.cat(memory))
+
+
+def test_the_next_parts_of_a_split_are_decoded_while_one_is_looked_at():
+    reader = Reader()
+    parts = iterate(ReadingStore(reader, LABELS), NORMALIZE, BATCH)
+    next(parts)
+    assert reader.wait_for(1 + DEPTH)  # nobody asks for them yet
+    assert reader.calls == [
+        list(range(start, start + BATCH)) for start in range(0, BATCH * (1 + DEPTH), BATCH)
+    ]
+    assert threading.main_thread() not in reader.threads
+    parts.close()
+    assert len(reader.calls) == 1 + DEPTH and not reader.threads[0].is_alive()
+
+
+def test_an_error_of_a_split_comes_at_its_part():
+    parts = iterate(ReadingStore(Reader(bad=9), LABELS), NORMALIZE, BATCH)
+    assert len(next(parts)) == len(next(parts)) == BATCH
+    with pytest.raises(DataError, match="cannot read image 9"):
+        next(parts)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")

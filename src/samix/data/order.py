@@ -12,7 +12,7 @@ from samix.core.errors import ConfigError
 from samix.core.random import generator_for
 from samix.core.step import StepContext
 from samix.data.augment import Transform
-from samix.data.prefetch import Prefetch
+from samix.data.prefetch import Prefetch, read_ahead
 from samix.data.store import ImageStore, ReadingStore, chunks
 
 
@@ -115,6 +115,14 @@ class LabelledBatches(GlobalBatches):
 
 
 def iterate(store: ImageStore, transform: Callable[[Tensor], Tensor], batch_size: int) -> Iterator[Tensor]:
-    """Normalised images (<= batch_size, 3, S, S) of the whole store, in its order, on its device."""
-    for positions in chunks(len(store), batch_size):
-        yield transform(store.fetch(positions))
+    """Normalised images (<= batch_size, 3, S, S) of the whole store, in its order, on its device.
+
+    A store that decodes images when they are asked for decodes the next ones while the caller is busy.
+    """
+    parts = chunks(len(store), batch_size)
+    if isinstance(store, ReadingStore):
+        for images in read_ahead(store.read, parts):
+            yield transform(images.to(store.labels.device, non_blocking=True))
+    else:
+        for positions in parts:
+            yield transform(store.fetch(positions))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -41,3 +42,21 @@ class Prefetch:
             if key not in self._pending:
                 self._pending[key] = self._pool.submit(self._read, self._positions(key))
         return self._pending.pop(wanted[0]).result()
+
+
+def read_ahead(read: Callable[[Tensor], Tensor], parts: Iterable[Tensor]) -> Iterator[Tensor]:
+    """What `read` gives for each of `parts`, positions (n,), in order; the next DEPTH are read meanwhile.
+
+    An error appears at the part that it hit. Nothing more is read once the iterator is closed.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
+    pending: deque[Future[Tensor]] = deque()
+    try:
+        for part in parts:
+            pending.append(pool.submit(read, part))
+            if len(pending) > DEPTH:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
