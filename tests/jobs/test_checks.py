@@ -8,16 +8,26 @@ from tiny_jobs import MODEL
 
 from samix.config.clustering import ClusteringConfig
 from samix.config.detection import DetectionConfig
+from samix.config.mixing import PolicyConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
+from samix.config.supervised import MixedLossConfig, SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DependencyError
-from samix.jobs.checks import check_settings
+from samix.jobs.checks import check_settings, check_supervised_settings
 
-CARD = {"counts": {"train": 64, "test": 40}, "image_size": 16}
+CARD = {"counts": {"train": 64, "test": 40}, "image_size": 16, "mean": [0.5] * 3, "std": [0.2] * 3}
 
 
 def check(
-    *, backbone=None, moco=None, training=None, labels=None, clustering=None, linear=None, detection=None
+    *,
+    backbone=None,
+    moco=None,
+    training=None,
+    labels=None,
+    clustering=None,
+    linear=None,
+    detection=None,
+    policy=None,
 ):
     """`check_settings` on settings that work, but for the changes."""
     model = MODEL.model_copy(
@@ -34,6 +44,7 @@ def check(
         PseudoLabelsConfig(**{"batch_size": 16, "clustering": clusters, **(labels or {})}),
         LinearEvaluationConfig(**{"batch_size": 16, **(linear or {})}),
         DetectionConfig(**(detection or {})),
+        PolicyConfig(**(policy or {"name": "samix_p"})),
     )
 
 
@@ -93,3 +104,39 @@ def test_faiss_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(DependencyError, match="needs faiss, which is not installed: install faiss-cpu"):
         check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"policy": {"name": "adautomix"}}, r"ssl_training\.policy: policy adautomix reads the logits"),
+        ({"policy": {"name": "transmix"}}, r"ssl_training\.policy: policy transmix needs the attention"),
+        (
+            {"policy": {"name": "fmix", "lam": "sample"}},
+            r"policy\.lam: policy fmix takes one lam a batch",
+        ),
+        ({"policy": {"name": "cutmix", "options": {"x": 1}}}, r"policy\.options of cutmix"),
+        (
+            {"policy": {"name": "manifoldmix"}, "moco": {"cross_view": "swap"}},
+            "policy manifoldmix mixes features of two images of one view",
+        ),
+    ],
+)
+def test_policies_that_cannot_work_are_refused_before_training(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        check(**changes)
+
+
+def check_sl(policy, loss="ce"):
+    supervised = SupervisedConfig(batch_size=16, mixed_loss=MixedLossConfig(name=loss))
+    training = TrainingConfig(work_dir="work", device="cpu")
+    check_supervised_settings(CARD, MODEL, training, supervised, PolicyConfig(**policy))
+
+
+def test_supervised_policies_likewise():
+    for name in ("none", "mixup", "samix", "samix_p", "adautomix"):
+        check_sl({"name": name})
+    with pytest.raises(ConfigError, match=r"sl_training\.policy: policy transmix needs the attention"):
+        check_sl({"name": "transmix"})
+    with pytest.raises(ConfigError, match=r"supervised\.mixed_loss: dm_ce is for two classes"):
+        check_sl({"name": "adautomix"}, "dm_ce")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.learners.mixing import Host, Passed, check_policy, draw_ratio, mixed_term
+from samix.learners.mixing import Passed, check_policy, draw_ratio, mixed_term, offer_of
 from samix.learners.supervised import MIXED, host_of
 from samix.mixup import FMix, Inside, Mixed, Mixup, Outcome, Pairing, Parents, Policy, Seen
 from samix.nn import Classifier, build_backbone
@@ -171,7 +171,7 @@ def test_lam_one_a_batch_or_one_a_sample():
     one = draw_ratio(2.0, 4, np.random.default_rng(0), per_sample=False)
     several = draw_ratio(2.0, 4, np.random.default_rng(0), per_sample=True)
     assert isinstance(one, float) and several.shape == (4,) and several[0] == one
-    offer = Host(classifier_of(), lambda features: features.pooled).offer(labels=True)
+    offer = offer_of(classifier_of().backbone, labels=True, classes=False)
     check_policy(Mixup(), offer, lam_per_sample=True)
     with pytest.raises(ConfigError, match=r"policy\.lam: policy fmix"):
         check_policy(FMix(), offer, lam_per_sample=True)

@@ -14,10 +14,9 @@ from samix.core.step import StepContext
 from samix.data import Labelled, TwoViews
 from samix.learners.labels import FixedLabels
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
+from samix.learners.mixing import offer_of
 from samix.learners.moco import MoCo
-from samix.learners.moco import host_of as moco_host_of
 from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised import host_of as class_host_of
 from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
 from samix.mixup import POLICIES, AdAutoMix, Mixer, RandomChoice, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
@@ -149,12 +148,9 @@ def test_options_change_what_a_policy_needs(name, scenario):
 def test_hosts_offer_what_the_scenarios_say():
     for scenario, offer in SCENARIOS.items():
         learner = HOSTS[scenario](example("mixup"))
-        seen = (
-            class_host_of(learner.classifier)
-            if scenario.startswith("class")
-            else moco_host_of(learner.encoder)
-        )
-        assert seen.offer(labels=offer.labels) == offer
+        classes = scenario.startswith("class")
+        backbone = (learner.classifier if classes else learner.encoder).backbone
+        assert offer_of(backbone, labels=offer.labels, classes=classes) == offer
 
 
 def test_the_matrix_holds_refusals_and_work():

@@ -8,13 +8,19 @@ from typing import Any
 from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
 from samix.config.detection import DetectionConfig
+from samix.config.mixing import TRAINED_ALONG, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
 from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
+from samix.jobs.build import static_policy
+from samix.learners.mixing import check_policy as check_fits
+from samix.learners.mixing import offer_of
 from samix.learners.moco import check_moco
+from samix.learners.supervised import check_mixed_loss
+from samix.mixup import POLICIES
 from samix.nn import build_backbone
 from samix.training.launch import check_devices
 
@@ -26,11 +32,14 @@ def check_settings(
     pseudo_labels: PseudoLabelsConfig,
     linear: LinearEvaluationConfig,
     detection: DetectionConfig,
+    policy: PolicyConfig,
 ) -> None:
     """Raise ConfigError, DataError or DependencyError where a later stage could not run."""
     images = card["counts"].get("unlabelled", card["counts"]["train"])
     check_devices(training)
     check_backbone(model.backbone, card["image_size"])
+    other_views = model.moco.cross_view in ("swap", "same_swap")
+    check_policy("ssl_training", policy, model.backbone, card, classes=False, one_view=not other_views)
     check_moco(model.moco, images)
     check_pseudo_labels(pseudo_labels, images)
     check_linear(linear, card["counts"]["train"])
@@ -48,11 +57,18 @@ def check_settings(
 
 
 def check_supervised_settings(
-    card: Mapping[str, Any], model: ModelConfig, training: TrainingConfig, supervised: SupervisedConfig
+    card: Mapping[str, Any],
+    model: ModelConfig,
+    training: TrainingConfig,
+    supervised: SupervisedConfig,
+    policy: PolicyConfig,
 ) -> None:
     """Raise ConfigError where a supervised stage could not run."""
     check_devices(training)
     check_backbone(model.backbone, card["image_size"])
+    check_policy("sl_training", policy, model.backbone, card, classes=True)
+    if policy.name != "none":
+        check_mixed_loss(POLICIES[policy.name], supervised)
     check_supervised(supervised, card["counts"]["train"])
     _check_shares(training.devices, {"supervised": supervised.batch_size})
 
@@ -67,6 +83,33 @@ def check_backbone(config: BackboneConfig, image_size: int) -> None:
         )
     if config.pretrained_file is not None and not config.pretrained_file.is_file():
         raise DataError(f"model.backbone.pretrained_file: there is no file {config.pretrained_file}.")
+
+
+def check_policy(
+    stage: str,
+    config: PolicyConfig,
+    backbone: BackboneConfig,
+    card: Mapping[str, Any],
+    *,
+    classes: bool,
+    one_view: bool = True,
+) -> None:
+    """Raise ConfigError where the host of a stage cannot give the policy what it needs.
+
+    classes: whether outputs are logits of classes; one_view: whether both parents are of one view.
+    """
+    if config.name == "none":
+        return
+    # a Mixer need not exist yet: what it needs does not depend on it
+    learnt = config.name in (*TRAINED_ALONG, "samix_p")
+    policy = POLICIES[config.name] if learnt else static_policy(config, (card["mean"], card["std"]))
+    random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
+    # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
+    offer = offer_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
+    try:
+        check_fits(policy, offer, lam_per_sample=config.lam == "sample")
+    except ConfigError as error:
+        raise ConfigError(f"{stage}.policy: {error}") from error
 
 
 def check_supervised(config: SupervisedConfig, images: int) -> None:

@@ -51,18 +51,6 @@ class Host:
     read: Callable[[Any], Tensor]
     head: nn.Linear | None = None
 
-    def offer(self, *, labels: bool, one_view: bool = True) -> Offer:
-        """What policies can be given. labels: of the images; one_view: both parents are of one batch."""
-        backbone = self.network.backbone
-        return Offer(
-            labels=labels,
-            classes=self.head is not None,
-            one_size=backbone.image_size is not None,
-            attention=backbone.attends,
-            inside=one_view and bool(backbone.stages),
-            maps=backbone.image_size is None,
-        )
-
     def look(self, policy: Policy, images: Tensor, known: Seen, loss_of: Callable[[Tensor], Tensor]) -> Seen:
         """`known`, and what else the policy needs to know of images (N, 3, H, W).
 
@@ -115,7 +103,22 @@ class Host:
         return backbone.looks_at(kept[-1], (images.shape[2], images.shape[3]))
 
 
-def check_policy(policy: Policy, offer: Offer, *, lam_per_sample: bool) -> None:
+def offer_of(backbone: Backbone, *, labels: bool, classes: bool, one_view: bool = True) -> Offer:
+    """What policies can be given.
+
+    labels: of the images; classes: outputs are logits of these; one_view: both parents are of one batch.
+    """
+    return Offer(
+        labels=labels,
+        classes=classes,
+        one_size=backbone.image_size is not None,
+        attention=backbone.attends,
+        inside=one_view and bool(backbone.stages),
+        maps=backbone.image_size is None,
+    )
+
+
+def check_policy(policy: Policy | type[Policy], offer: Offer, *, lam_per_sample: bool) -> None:
     """Raise ConfigError where a host that gives what `offer` says cannot use the policy."""
     reason = refusal(policy, offer)
     if reason is not None:

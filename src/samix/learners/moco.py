@@ -14,7 +14,7 @@ from samix.data import TwoViews
 from samix.learners.base import Learner, ParameterSet
 from samix.learners.labels import LabelSource
 from samix.learners.mixer_training import HostStep, MixerTraining
-from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term
+from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term, offer_of
 from samix.mixup import Pairing, Policy, Seen, draw_local_pairing, draw_pairing, pair_and_mix
 from samix.mixup.mixer.step import Side
 from samix.nn import Encoded, Encoder, KeyQueue, ema_, momentum_copy
@@ -53,7 +53,8 @@ class MoCo(Learner):
         self.same_view_targets = config.cross_view in ("same", "same_swap")
         self.other_view_partners = config.cross_view in ("swap", "same_swap")
         if policy is not None:
-            offer = host_of(encoder).offer(labels=labels is not None, one_view=not self.other_view_partners)
+            known, one_view = labels is not None, not self.other_view_partners
+            offer = offer_of(encoder.backbone, labels=known, classes=False, one_view=one_view)
             check_policy(policy, offer, lam_per_sample=lam_per_sample)
         self.encoder = encoder
         self.momentum_encoder = momentum_copy(encoder)

@@ -12,7 +12,7 @@ from samix.core.schedules import momentum_at
 from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.learners.base import Learner, ParameterSet
-from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term
+from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term, offer_of
 from samix.learners.supervised_mixer import (
     AdversarialTraining,
     SupervisedHostStep,
@@ -61,7 +61,8 @@ class Supervised(Learner):
         """
         super().__init__()
         if policy is not None:
-            check_policy(policy, host_of(classifier).offer(labels=True), lam_per_sample=lam_per_sample)
+            offer = offer_of(classifier.backbone, labels=True, classes=True)
+            check_policy(policy, offer, lam_per_sample=lam_per_sample)
             check_mixed_loss(policy, config)
         needs = frozenset() if policy is None else policy.needs
         if mixer_training is not None and "maps" not in needs:
@@ -166,7 +167,7 @@ def host_of(classifier: Classifier) -> Host:
     return Host(classifier, lambda features: classifier.logits(features, MIXED), classifier.head(MIXED))
 
 
-def check_mixed_loss(policy: Policy, config: SupervisedConfig) -> None:
+def check_mixed_loss(policy: Policy | type[Policy], config: SupervisedConfig) -> None:
     """Raise ConfigError for a loss of two classes and a policy that mixes more images."""
     loss = config.mixed_loss.name
     if policy.several and loss != "ce":

@@ -72,8 +72,11 @@ _BESIDE = {
 }
 
 
-def refusal(policy: Policy, offer: Offer) -> str | None:
-    """Why a host that gives what `offer` says cannot use `policy`, and what to do; None where it can."""
+def refusal(policy: Policy | type[Policy], offer: Offer) -> str | None:
+    """Why a host that gives what `offer` says cannot use `policy`, and what to do; None where it can.
+
+    Of a class the answer is that for its default options.
+    """
     name = name_of(policy)
     if policy.resizes and offer.one_size:
         return (
@@ -109,9 +112,10 @@ def refusal(policy: Policy, offer: Offer) -> str | None:
     return None
 
 
-def name_of(policy: Policy) -> str:
+def name_of(policy: Policy | type[Policy]) -> str:
     """The policy's name in the table, or that of its class where it is not there."""
-    return {kind: name for name, kind in POLICIES.items()}.get(type(policy), type(policy).__name__)
+    kind = policy if isinstance(policy, type) else type(policy)
+    return {kind: name for name, kind in POLICIES.items()}.get(kind, kind.__name__)
 
 
 def example(name: str) -> Policy:

@@ -10,8 +10,9 @@ SSL_SETTINGS = [
     "params:pseudo_labels",
     "params:linear_evaluation",
     "params:detection_transfer",
+    "params:ssl_training",
 ]
-SL_SETTINGS = ["params:model", "params:training", "params:supervised"]
+SL_SETTINGS = ["params:model", "params:training", "params:supervised", "params:sl_training"]
 
 
 def create_pipeline(*, supervised: bool = False) -> Pipeline:
