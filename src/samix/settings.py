@@ -1,15 +1,17 @@
-"""Kedro's settings of the project. Imports no torch, so that every command starts fast."""
+"""Kedro's settings of the project. Imports no torch, MLflow or pandas: every command starts with it."""
 
 # ruff: noqa: E402
 from samix.kedro.quiet import quiet
 
-quiet()  # before the rest imports MLflow
+quiet()  # before anything imports MLflow
 
 from samix.kedro.config_loader import ProjectConfigLoader
-from samix.kedro.mlflow_hook import MlflowHook
+from samix.kedro.deferred_mlflow import DeferredMlflowHook, defer_commands
 from samix.kedro.parameter_hook import ParameterHook
 from samix.kedro.session import Session
 from samix.kedro.timing_hook import TimingHook
+
+defer_commands()  # before Kedro looks for them
 
 SESSION_CLASS = Session
 CONFIG_LOADER_CLASS = ProjectConfigLoader
@@ -20,6 +22,6 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
 }
 # pluggy calls the last hook first: what may refuse a run comes before MLflow opens one
-HOOKS = (MlflowHook(), TimingHook(), ParameterHook())
+HOOKS = (DeferredMlflowHook(), TimingHook(), ParameterHook())
 # ours does its work
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow",)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
         options.name = options.name or run_name(run_params, parameters)
         # kedro-mlflow tags what is set; these mean nothing outside this process and machine
         private = dict.fromkeys(("project_path", "runner", "run_id"))
-        super().before_pipeline_run({**run_params, **private}, pipeline, catalog)
+        with without_importing("IPython"):  # only to ask it whether this is a notebook
+            super().before_pipeline_run({**run_params, **private}, pipeline, catalog)
         if not self._is_mlflow_enabled:
             return
         log.info("MLflow run %r", options.name)
@@ -116,6 +119,19 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
     def _client(self) -> mlflow.MlflowClient:
         client: mlflow.MlflowClient = self.mlflow_config.server._mlflow_client
         return client
+
+
+@contextmanager
+def without_importing(package: str) -> Iterator[None]:
+    """While it lasts, a package that is not loaded yet is as if it were not installed."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def run_name(run_params: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
 from samix.kedro.tracking import stage_sink
+from samix.pipelines.frames import DataFrame
 
 
 def job_fields(
@@ -26,7 +25,7 @@ def label_inputs(
     policy: PolicyConfig,
     mixer: SSLMixerTrainingConfig | None,
     bundle: WeightsFile | None,
-    pseudo_labels: pd.DataFrame,
+    pseudo_labels: DataFrame,
     config: PseudoLabelsConfig,
 ) -> dict[str, Any]:
     """Pseudo labels and how they follow the encoder, where a job asks for them: else its result would seem to

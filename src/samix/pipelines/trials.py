@@ -6,11 +6,10 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from samix.config.trials import TrialSettings
 from samix.core.errors import SamixError, TrainingError
 from samix.kedro.tracking import child_run
+from samix.pipelines.frames import DataFrame
 
 if TYPE_CHECKING:
     from samix.jobs.trials import Bench, Trial
@@ -27,12 +26,14 @@ def settings_of(parameters: dict[str, Any]) -> TrialSettings:
     )
 
 
-def run_trials(trials: list[Trial], bench: Bench) -> pd.DataFrame:
+def run_trials(trials: list[Trial], bench: Bench) -> DataFrame:
     """One row a trial: group, variant, host, seed, status and the figures.
 
     A trial that fails costs its own row alone; the next run tries it again and reuses the others.
     Raises: TrainingError where all of them fail.
     """
+    import pandas as pd
+
     rows = []
     for number, trial in enumerate(trials, start=1):
         log.info("trial %d of %d: %s, %s, seed %d", number, len(trials), trial.group, trial.name, trial.seed)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields
 
 
 def provide_scenes(
-    card: dict[str, Any], manifest: pd.DataFrame, config: DetectionConfig, seed: int
+    card: dict[str, Any], manifest: DataFrame, config: DetectionConfig, seed: int
 ) -> dict[str, str]:
     """Where the pictures lie: composed from images that pre-training never saw, or a set that is given."""
     from samix.detection.provide import provide_scenes as provide

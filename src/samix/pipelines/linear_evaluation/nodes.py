@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields
 
 
 def probe_trained(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     backbone: WeightsFile,
     config: LinearEvaluationConfig,
     model: ModelConfig,
@@ -28,7 +27,7 @@ def probe_trained(
 
 def probe_untrained(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     config: LinearEvaluationConfig,
     model: ModelConfig,
     training: TrainingConfig,
@@ -62,7 +61,7 @@ def _probe(
     label: str,
     metrics: str,
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     weights: WeightsFile | None,
     config: LinearEvaluationConfig,
     model: ModelConfig,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.mixing import PolicyConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import MixerPretrainingConfig, PseudoLabelsConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields, label_inputs
 
 
 def pretrain_mixer(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
-    pseudo_labels: pd.DataFrame,
+    manifest: DataFrame,
+    pseudo_labels: DataFrame,
     encoder: WeightsFile,
     config: MixerPretrainingConfig,
     clusters: PseudoLabelsConfig,
@@ -56,7 +55,7 @@ def score_mixer(bundle: WeightsFile) -> tuple[dict[str, float], Any]:
     return metrics, curves_figure({"SAMix": history}, keys[:4])
 
 
-def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: pd.DataFrame) -> tuple[Any, Any]:
+def draw_masks(bundle: WeightsFile, card: dict[str, Any], manifest: DataFrame) -> tuple[Any, Any]:
     """Masks over lam and what they are made of, for pairs of test images of different classes."""
     from samix.analysis.masks import attention_sheet, mask_sheet, pairs_of_classes
     from samix.data import Normalize, open_images

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.mixing import PolicyConfig
 from samix.config.ssl import ModelConfig
 from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields
 
 
 def pretrain_mixer(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     config: SupervisedMixerConfig,
     supervised: SupervisedConfig,
     model: ModelConfig,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields
 
 
 def cluster_images(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     config: PseudoLabelsConfig,
     model: ModelConfig,
     training: TrainingConfig,
@@ -30,8 +29,10 @@ def cluster_images(
     return run_job(make_pseudo_labels, PseudoLabelsJob(**fields, **inputs))
 
 
-def list_pseudo_labels(encoder: WeightsFile, manifest: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def list_pseudo_labels(encoder: WeightsFile, manifest: DataFrame) -> tuple[DataFrame, DataFrame]:
     """The training images with their pseudo labels, and the centroids, one row each."""
+    import pandas as pd
+
     from samix.data import pretraining_split
 
     chosen = manifest["split"] == pretraining_split(manifest)
@@ -41,7 +42,7 @@ def list_pseudo_labels(encoder: WeightsFile, manifest: pd.DataFrame) -> tuple[pd
     return rows.assign(pseudo_label=encoder.load("labels")[""].numpy()), centroids
 
 
-def score_pseudo_labels(encoder: WeightsFile, labels: pd.DataFrame) -> tuple[dict[str, float], Any]:
+def score_pseudo_labels(encoder: WeightsFile, labels: DataFrame) -> tuple[dict[str, float], Any]:
     """Agreement with the true labels, sizes, and curves over the epochs."""
     from samix.analysis.curves import curves_figure
 
@@ -59,9 +60,7 @@ def score_pseudo_labels(encoder: WeightsFile, labels: pd.DataFrame) -> tuple[dic
     return metrics, curves_figure({"ODC": history}, ["loss", "nmi", "purity", "change_ratio"])
 
 
-def draw_clusters(
-    card: dict[str, Any], manifest: pd.DataFrame, labels: pd.DataFrame, seed: int
-) -> tuple[Any, Any]:
+def draw_clusters(card: dict[str, Any], manifest: DataFrame, labels: DataFrame, seed: int) -> tuple[Any, Any]:
     """Members of some clusters, and the sizes of all."""
     import torch
 

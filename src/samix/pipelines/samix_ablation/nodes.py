@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.training import TrainingConfig
 from samix.config.trials import AblationConfig
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.trials import run_trials, settings_of
 
 
 def run_ablation(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     config: AblationConfig,
     training: TrainingConfig,
     parameters: dict[str, Any],
-) -> pd.DataFrame:
+) -> DataFrame:
     """Train every variant with every seed; all settings are checked before the first one starts."""
     from samix.jobs.trials import Bench, Trial
 
@@ -30,7 +29,7 @@ def run_ablation(
     return run_trials(trials, Bench(card, manifest, training))
 
 
-def compare(trials: pd.DataFrame) -> tuple[pd.DataFrame, str, Any]:
+def compare(trials: DataFrame) -> tuple[DataFrame, str, Any]:
     """Mean and standard deviation of each variant: as a table, as Markdown and as a picture."""
     from samix.analysis.trials import summary_markdown, summary_table, trials_figure
 

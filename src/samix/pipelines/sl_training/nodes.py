@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.ssl import ModelConfig
 from samix.config.supervised import SLTrainingConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields
 
 
 def train_classifier(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     bundle: WeightsFile,
     config: SLTrainingConfig,
     mixer: SupervisedMixerConfig,

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
-
 from samix.config.ssl import ModelConfig
 from samix.config.stages import MixerPretrainingConfig, PseudoLabelsConfig, SSLTrainingConfig
 from samix.config.training import TrainingConfig
 from samix.core.weights import WeightsFile
+from samix.pipelines.frames import DataFrame
 from samix.pipelines.jobs import job_fields, label_inputs
 
 
 def train_encoder(
     card: dict[str, Any],
-    manifest: pd.DataFrame,
+    manifest: DataFrame,
     bundle: WeightsFile,
-    pseudo_labels: pd.DataFrame,
+    pseudo_labels: DataFrame,
     config: SSLTrainingConfig,
     mixer: MixerPretrainingConfig,
     clusters: PseudoLabelsConfig,
