@@ -11,7 +11,6 @@ from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig, SSLT
 from samix.config.supervised import SLTrainingConfig, SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.pipelines.frames import DataFrame
-from samix.pipelines.frames import DataFrame
 
 
 def prepare_images(data: DataConfig, seed: int) -> tuple[DataFrame, dict[str, Any], DataFrame]:
