@@ -1,6 +1,7 @@
 """Mixup policies. `POLICIES` is the public table; every policy mixes `first` with `second` at a given lam."""
 
 from samix.mixup.adautomix import AdAutoMix
+from samix.mixup.alignmix import AlignMix
 from samix.mixup.attentivemix import AttentiveMix
 from samix.mixup.augmix import AugMix
 from samix.mixup.automix import AutoMix
@@ -28,10 +29,12 @@ from samix.mixup.fmix import FMix
 from samix.mixup.gridmix import GridMix
 from samix.mixup.guidedmixup import GuidedMixup, greedy_cycle
 from samix.mixup.inter_intra import InterIntra
+from samix.mixup.manifoldmix import ManifoldMix
 from samix.mixup.mixer.bundle import SAMixP
 from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
 from samix.mixup.mixup import Mixup
+from samix.mixup.patchup import PatchUp
 from samix.mixup.pixmix import PixMix
 from samix.mixup.puzzlemix import PuzzleMix
 from samix.mixup.random_choice import RandomChoice
@@ -49,6 +52,9 @@ POLICIES: dict[str, type[Policy]] = {
     "gridmix": GridMix,
     "resizemix": ResizeMix,
     "smoothmix": SmoothMix,
+    "manifoldmix": ManifoldMix,
+    "patchup": PatchUp,
+    "alignmix": AlignMix,
     "saliencymix": SaliencyMix,
     "guidedmixup": GuidedMixup,
     "puzzlemix": PuzzleMix,
@@ -69,6 +75,7 @@ POLICIES: dict[str, type[Policy]] = {
 __all__ = [
     "POLICIES",
     "AdAutoMix",
+    "AlignMix",
     "AttentiveMix",
     "AugMix",
     "AutoMix",
@@ -79,6 +86,7 @@ __all__ = [
     "Guides",
     "Inside",
     "InterIntra",
+    "ManifoldMix",
     "Mixed",
     "MixedBatch",
     "Mixer",
@@ -86,6 +94,7 @@ __all__ = [
     "Outcome",
     "Pairing",
     "Parents",
+    "PatchUp",
     "PixMix",
     "Policy",
     "PuzzleMix",

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Cost, Guides, Mixed, Policy, blend
-from samix.mixup.boxes import mask_outside_product
+from samix.mixup.base import Cost, Guides, Mixed, Policy, Ratio, blend
+from samix.mixup.boxes import mask_outside_product, weights
 
 
 class SmoothMix(Policy):
@@ -20,21 +20,32 @@ class SmoothMix(Policy):
     """
 
     cost: ClassVar[Cost] = "S"
+    per_sample = True
 
     def __init__(self, as_released: bool = False) -> None:
         super().__init__()
         self.as_released = as_released
 
     def forward(
-        self, first: Tensor, second: Tensor, lam: float, *, generator: np.random.Generator, guides: Guides
+        self, first: Tensor, second: Tensor, lam: Ratio, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
-        """Images (N, 3, H, W) -> Mixed with a mask in [0, 1), one spot a batch."""
-        height, width = first.shape[-2:]
-        sigma = generator.uniform(0.25, 0.5) * height
-        rows, columns = _bell(height, sigma, generator), _bell(width, sigma, generator)
+        """Images (N, 3, H, W) -> Mixed with a mask in [0, 1), one spot a batch, or one a lam."""
+        several = isinstance(lam, np.ndarray)
+        spots = [_spot(first, generator) for _ in range(len(first) if several else 1)]
+        rows, columns = (np.stack(profiles) for profiles in zip(*spots, strict=True))
         mask = mask_outside_product(rows, columns, first)
-        share = float(rows.mean() * columns.mean())
-        return Mixed(blend(first, second, mask), share if self.as_released else 1 - share, mask)
+        shares = rows.mean(1) * columns.mean(1)
+        shares = shares if self.as_released else 1 - shares
+        return Mixed(
+            blend(first, second, mask), weights(shares if several else float(shares[0]), first), mask
+        )
+
+
+def _spot(images: Tensor, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (H,) and columns (W,) of which the spot is the product."""
+    height, width = images.shape[-2:]
+    sigma = generator.uniform(0.25, 0.5) * height
+    return _bell(height, sigma, generator), _bell(width, sigma, generator)
 
 
 def _bell(size: int, sigma: float, generator: np.random.Generator) -> np.ndarray:
