@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from torch import Tensor
 
 _SAMPLES = 32
@@ -128,6 +126,9 @@ def _between(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> list
 
 def _source_side(nodes: np.ndarray, costs: np.ndarray, edges: list[_Edges]) -> np.ndarray:
     """Bools like `nodes`: who is 1 in the minimum cut, where being 1 costs `costs`, which may be negative."""
+    from scipy.sparse import csr_array  # PuzzleMix alone needs it, and it takes a third of a second
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
     source, sink = nodes.size, nodes.size + 1
     dear, cheap = costs > 0, costs < 0
     edges = [
