@@ -30,6 +30,7 @@ PolicyName = Literal[
     "attentivemix",
     "snapmix",
     "saliency_grafting",
+    "comixup",
     "stackmix",
     "augmix",
     "pixmix",

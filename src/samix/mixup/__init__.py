@@ -24,6 +24,7 @@ from samix.mixup.base import (
     pair_and_mix,
 )
 from samix.mixup.batch import MixedBatch, mix_batch
+from samix.mixup.comixup import CoMixup
 from samix.mixup.cutmix import CutMix
 from samix.mixup.fmix import FMix
 from samix.mixup.gridmix import GridMix
@@ -61,6 +62,7 @@ POLICIES: dict[str, type[Policy]] = {
     "attentivemix": AttentiveMix,
     "snapmix": SnapMix,
     "saliency_grafting": SaliencyGrafting,
+    "comixup": CoMixup,
     "stackmix": StackMix,
     "augmix": AugMix,
     "pixmix": PixMix,
@@ -79,6 +81,7 @@ __all__ = [
     "AttentiveMix",
     "AugMix",
     "AutoMix",
+    "CoMixup",
     "CutMix",
     "FMix",
     "GridMix",
