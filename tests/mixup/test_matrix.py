@@ -14,12 +14,12 @@ from samix.core.step import StepContext
 from samix.data import Labelled, TwoViews
 from samix.learners.labels import FixedLabels
 from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.learners.mixing import offer_of
 from samix.learners.moco import MoCo
 from samix.learners.supervised import Supervised, head_names
 from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
 from samix.mixup import POLICIES, AdAutoMix, Mixer, RandomChoice, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
+from samix.mixup.host import offer_of
 from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
 from samix.nn import Classifier, Encoder, build_backbone
 

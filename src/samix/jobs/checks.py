@@ -16,11 +16,11 @@ from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
 from samix.jobs.build import static_policy
-from samix.learners.mixing import check_policy as check_fits
-from samix.learners.mixing import offer_of
 from samix.learners.moco import check_moco
 from samix.learners.supervised import check_mixed_loss
 from samix.mixup import POLICIES
+from samix.mixup.host import check_policy as check_fits
+from samix.mixup.host import offer_of
 from samix.nn import build_backbone
 from samix.training.launch import check_devices
 

@@ -14,8 +14,8 @@ from samix.data import TwoViews
 from samix.learners.base import Learner, ParameterSet
 from samix.learners.labels import LabelSource
 from samix.learners.mixer_training import HostStep, MixerTraining
-from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term, offer_of
-from samix.mixup import Pairing, Policy, Seen, draw_local_pairing, draw_pairing, pair_and_mix
+from samix.mixup import Pairing, Policy, Seen, draw_local_pairing, draw_pairing, mixed_term, pair_and_mix
+from samix.mixup.host import Host, check_policy, draw_ratio, offer_of
 from samix.mixup.mixer.step import Side
 from samix.nn import Encoded, Encoder, KeyQueue, ema_, momentum_copy
 from samix.objectives import InstanceObjective, InstanceTargets, MixedCE
@@ -161,8 +161,8 @@ class MoCo(Learner):
             seen=look(first),
             others=(second.images, look(second)) if self.other_view_partners else None,
         )
-        passed = host.run(policy, mixed, pairing)
-        return mixed_term(MixedCE(objective), passed, first.targets, second.targets, pairing)
+        outputs, mixed = host.run(policy, mixed, pairing)
+        return mixed_term(MixedCE(objective), outputs, mixed, (first.targets, second.targets), pairing)
 
     def _pairing(self, policy: Policy, images: Tensor, ctx: StepContext) -> Pairing:
         """Over all ranks; where features are mixed, whose gradient stays on its rank, among its own."""

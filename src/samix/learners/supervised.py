@@ -12,7 +12,6 @@ from samix.core.schedules import momentum_at
 from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.learners.base import Learner, ParameterSet
-from samix.learners.mixing import Host, check_policy, draw_ratio, mixed_term, offer_of
 from samix.learners.supervised_mixer import (
     AdversarialTraining,
     SupervisedHostStep,
@@ -20,6 +19,7 @@ from samix.learners.supervised_mixer import (
 )
 from samix.mixup import (
     CutMix,
+    Mixed,
     Mixup,
     Pairing,
     Policy,
@@ -27,8 +27,10 @@ from samix.mixup import (
     draw_lam,
     draw_local_pairing,
     mix,
+    mixed_term,
     pair_and_mix,
 )
+from samix.mixup.host import Host, check_policy, draw_ratio, offer_of
 from samix.mixup.mixer.step import Judge
 from samix.mixup.table import name_of
 from samix.nn import Classifier, Features, ema_, momentum_copy
@@ -142,12 +144,15 @@ class Supervised(Learner):
         seen = host.look(policy, images, known, lambda logits: self.objective.point_loss(logits, labels))
         draw = lambda: self._pairing("pairing", batch, ctx)  # noqa: E731 - only for policies without a rule
         mixed, pairing = pair_and_mix(policy, images, draw, lam, generator=generator, seen=seen)
-        loss = mixed_term(self.criterion, host.run(policy, mixed, pairing), labels, labels, pairing)
+        loss = self._of_mixed(host, policy, mixed, labels, pairing)
         if mixed.beside is None:
             return loss
         weight, other = mixed.beside
-        more = mixed_term(self.criterion, host.run(policy, other, pairing), labels, labels, pairing)
-        return loss + weight * more
+        return loss + weight * self._of_mixed(host, policy, other, labels, pairing)
+
+    def _of_mixed(self, host: Host, policy: Policy, mixed: Mixed, labels: Tensor, pairing: Pairing) -> Tensor:
+        outputs, mixed = host.run(policy, mixed, pairing)
+        return mixed_term(self.criterion, outputs, mixed, (labels, labels), pairing)
 
     def _host_step(self, batch: Labelled, slow: Features, ctx: StepContext) -> SupervisedHostStep:
         """What the Mixer's training needs: its judge is the momentum network with its mixed head."""

@@ -23,7 +23,7 @@ from samix.mixup.base import (
     mix,
     pair_and_mix,
 )
-from samix.mixup.batch import MixedBatch, mix_batch
+from samix.mixup.batch import MixedBatch, mix_batch, mixed_term
 from samix.mixup.comixup import CoMixup
 from samix.mixup.cutmix import CutMix
 from samix.mixup.fmix import FMix
@@ -34,6 +34,7 @@ from samix.mixup.manifoldmix import ManifoldMix
 from samix.mixup.mixer.bundle import SAMixP
 from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
+from samix.mixup.mixpro import MixPro
 from samix.mixup.mixup import Mixup
 from samix.mixup.patchup import PatchUp
 from samix.mixup.pixmix import PixMix
@@ -42,9 +43,13 @@ from samix.mixup.random_choice import RandomChoice
 from samix.mixup.resizemix import ResizeMix
 from samix.mixup.saliency_grafting import SaliencyGrafting
 from samix.mixup.saliencymix import SaliencyMix
+from samix.mixup.smmix import SMMix
 from samix.mixup.smoothmix import SmoothMix
 from samix.mixup.snapmix import SnapMix
 from samix.mixup.stackmix import StackMix, stack
+from samix.mixup.tla import TLA
+from samix.mixup.tokenmix import TokenMix
+from samix.mixup.transmix import TransMix
 
 POLICIES: dict[str, type[Policy]] = {
     "mixup": Mixup,
@@ -66,6 +71,11 @@ POLICIES: dict[str, type[Policy]] = {
     "stackmix": StackMix,
     "augmix": AugMix,
     "pixmix": PixMix,
+    "transmix": TransMix,
+    "tokenmix": TokenMix,
+    "tla": TLA,
+    "mixpro": MixPro,
+    "smmix": SMMix,
     "inter_intra": InterIntra,
     "random_choice": RandomChoice,
     "automix": AutoMix,
@@ -76,6 +86,7 @@ POLICIES: dict[str, type[Policy]] = {
 
 __all__ = [
     "POLICIES",
+    "TLA",
     "AdAutoMix",
     "AlignMix",
     "AttentiveMix",
@@ -90,6 +101,7 @@ __all__ = [
     "Inside",
     "InterIntra",
     "ManifoldMix",
+    "MixPro",
     "Mixed",
     "MixedBatch",
     "Mixer",
@@ -106,12 +118,15 @@ __all__ = [
     "ResizeMix",
     "SAMix",
     "SAMixP",
+    "SMMix",
     "SaliencyGrafting",
     "SaliencyMix",
     "Seen",
     "SmoothMix",
     "SnapMix",
     "StackMix",
+    "TokenMix",
+    "TransMix",
     "blend",
     "draw_lam",
     "draw_lams",
@@ -120,6 +135,7 @@ __all__ = [
     "greedy_cycle",
     "mix",
     "mix_batch",
+    "mixed_term",
     "pair_and_mix",
     "stack",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samix.core.errors import ConfigError
-from samix.mixup import Mixed, Outcome, Pairing, Policy, Ratio, Seen, draw_lam, draw_lams
+from samix.mixup.base import Mixed, Outcome, Pairing, Policy, Ratio, Seen, draw_lam, draw_lams
 from samix.mixup.table import Offer, name_of, refusal
 from samix.nn import Backbone
-from samix.objectives import MixedCriterion
 
 
 class Network(Protocol):
@@ -30,13 +29,6 @@ class Network(Protocol):
 
     def train(self, mode: bool = True) -> Any:
         """Training or evaluation mode, of all parts."""
-
-
-class Passed(NamedTuple):
-    """Outputs of the mixed images, and the Mixed whose weights are final."""
-
-    outputs: Tensor
-    mixed: Mixed
 
 
 @dataclass(frozen=True)
@@ -69,8 +61,11 @@ class Host:
                 found["attention"] = self._attention(images)
         return known._replace(**found)
 
-    def run(self, policy: Policy, mixed: Mixed, pairing: Pairing) -> Passed:
-        """Pass mixed images through the network, mixing its features where the policy says so."""
+    def run(self, policy: Policy, mixed: Mixed, pairing: Pairing) -> tuple[Tensor, Mixed]:
+        """Pass mixed images through the network, mixing its features where the policy says so.
+
+        Returns: outputs of the mixed images, and the Mixed whose weights are final.
+        """
         backbone, inside = self.network.backbone, mixed.inside
         with ExitStack() as stack:
             if inside is not None:
@@ -81,11 +76,11 @@ class Host:
                 kept = stack.enter_context(backbone.attending(every="attentions" in policy.after))
             outputs = self.read(self.network(mixed.images))
         if mixed.relabel is None:
-            return Passed(outputs, mixed)
+            return outputs, mixed
         size = (mixed.images.shape[2], mixed.images.shape[3])
         looked = backbone.looks_at(kept[-1], size) if kept else None
         logits = outputs.detach().float() if "logits" in policy.after else None
-        return Passed(outputs, mixed.relabel(Outcome(logits, looked, tuple(kept) or None)))
+        return outputs, mixed.relabel(Outcome(logits, looked, tuple(kept) or None))
 
     @torch.no_grad()
     def _cam(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -132,24 +127,6 @@ def check_policy(policy: Policy | type[Policy], offer: Offer, *, lam_per_sample:
 def draw_ratio(alpha: float, n: int, generator: np.random.Generator, *, per_sample: bool) -> Ratio:
     """lam ~ Beta(alpha, alpha): one for the batch, or one for each of its n samples."""
     return draw_lams(alpha, n, generator) if per_sample else draw_lam(alpha, generator)
-
-
-def mixed_term(
-    criterion: MixedCriterion, passed: Passed, targets: Any, partners: Any, pairing: Pairing
-) -> Tensor:
-    """The loss of mixed images, a scalar.
-
-    Args: targets of the first parents, in the order of the batch; partners, those that the second parents'
-    are paired from.
-    """
-    outputs, mixed = passed
-    if mixed.parents is None:
-        return criterion(outputs, targets, pairing.of(partners), mixed.lam, mixed.lam_second)
-    parts = []
-    for rows, share in zip(mixed.parents.index, mixed.parents.shares, strict=True):
-        own = Pairing(rows, everywhere=False).of(targets)
-        parts.append(criterion(outputs, own, own, share, torch.zeros_like(share)))
-    return torch.stack(parts).sum()
 
 
 @contextmanager

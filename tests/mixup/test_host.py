@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.learners.mixing import Passed, check_policy, draw_ratio, mixed_term, offer_of
 from samix.learners.supervised import MIXED, host_of
-from samix.mixup import FMix, Inside, Mixed, Mixup, Outcome, Pairing, Parents, Policy, Seen
+from samix.mixup import FMix, Inside, Mixed, Mixup, Outcome, Pairing, Parents, Policy, Seen, mixed_term
+from samix.mixup.host import check_policy, draw_ratio, offer_of
 from samix.nn import Classifier, build_backbone
 from samix.objectives import ClassObjective, MixedCE
 
@@ -127,13 +127,13 @@ def test_features_are_mixed_inside_and_labels_weighed_after(float64):
     pairing = Pairing(torch.tensor([2, 0, 1]), everywhere=False)
     mixed = make(images_of(), None, 0.9, None)
     again = copy.deepcopy(network)
-    passed = host_of(network).run(policy, mixed, pairing)
+    outputs, found = host_of(network).run(policy, mixed, pairing)
     net = again.backbone.net
     h = net.layer1(net.maxpool(net.act1(net.bn1(net.conv1(images_of())))))
     h = 0.25 * h + 0.75 * h[pairing.index]
     want = again.heads[MIXED](net.layer4(net.layer3(net.layer2(h))).mean((2, 3)))
-    torch.testing.assert_close(passed.outputs, want)
-    assert passed.mixed.lam == 0.25 and not told[0].logits.requires_grad
+    torch.testing.assert_close(outputs, want)
+    assert found.lam == 0.25 and not told[0].logits.requires_grad
     torch.testing.assert_close(told[0].logits, want)
     assert told[0].attention is None
     # the change was for one pass
@@ -146,8 +146,8 @@ def test_attention_of_the_mixed_images(answer):
     policy = Asks(after=frozenset({answer}))
     told = []
     mixed = Mixed(images_of(), 0.5, relabel=lambda outcome: told.append(outcome) or Mixed(images_of(), 0.1))
-    passed = host_of(network).run(policy, mixed, Pairing(torch.arange(3)))
-    assert passed.outputs.requires_grad and passed.mixed.lam == 0.1
+    outputs, found = host_of(network).run(policy, mixed, Pairing(torch.arange(3)))
+    assert outputs.requires_grad and found.lam == 0.1
     assert told[0].attention.shape == (3, 1, 2, 2)
     assert len(told[0].attentions) == (6 if answer == "attentions" else 1)
     for matrix in told[0].attentions:
@@ -161,7 +161,7 @@ def test_the_loss_of_several_parents():
     index, shares = torch.tensor([[0, 1, 2], [2, 0, 1]]), torch.tensor([[0.2, 1.0, 0.5], [0.8, 0.0, 0.5]])
     mixed = Mixed(torch.zeros(3, 3, 2, 2), 0.5, parents=Parents(index, shares))
     pairing = Pairing(torch.arange(3), everywhere=False)
-    got = mixed_term(MixedCE(OBJECTIVE), Passed(logits, mixed), targets, targets, pairing)
+    got = mixed_term(MixedCE(OBJECTIVE), logits, mixed, (targets, targets), pairing)
     logs = logits.log_softmax(1)
     want = -sum(shares[k, i] * logs[i, targets[index[k, i]]] for k in range(2) for i in range(3)) / 3
     torch.testing.assert_close(got, want)
