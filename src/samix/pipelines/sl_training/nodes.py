@@ -23,8 +23,9 @@ def train_classifier(
     training: TrainingConfig,
     seed: int,
 ) -> WeightsFile:
-    """Train under labels; policy samix trains a new Mixer along, as mixer_pretraining_sl does."""
+    """Train under labels; samix, automix and adautomix train a new Mixer along."""
     from samix.jobs import supervised as jobs
+    from samix.jobs.build import mixer_along
     from samix.training import run_job
 
     policy = config.policy
@@ -35,7 +36,7 @@ def train_classifier(
         "supervised": supervised,
         "epochs": config.epochs,
         "policy": policy,
-        "mixer": mixer.model_copy(update={"alpha": policy.alpha}) if policy.name == "samix" else None,
+        "mixer": mixer_along(policy, mixer),
         "bundle": bundle if policy.name == "samix_p" else None,
     }
     fields = job_fields("sl_training", "sl", training, seed, **inputs)

@@ -24,12 +24,13 @@ def train_encoder(
     training: TrainingConfig,
     seed: int,
 ) -> WeightsFile:
-    """Train MoCo v2 with the policy; policy samix trains a new Mixer along, as mixer_pretraining does."""
+    """Train MoCo v2 with the policy; samix and automix train a new Mixer along."""
     from samix.jobs import moco
+    from samix.jobs.build import mixer_along
     from samix.training import run_job
 
     policy = config.policy
-    own_mixer = mixer.model_copy(update={"alpha": policy.alpha}) if policy.name == "samix" else None
+    own_mixer = mixer_along(policy, mixer)
     own_bundle = bundle if policy.name == "samix_p" else None
     inputs: dict[str, Any] = {
         "card": card,
