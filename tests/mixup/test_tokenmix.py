@@ -1,0 +1,257 @@
+"""TokenMix's masks by their counts and shapes, its labels patch by patch, and its teacher."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from samix.config.networks import BackboneConfig
+from samix.core.errors import ConfigError
+from samix.core.weights import save_weights
+from samix.mixup import Guides, Pairing, Seen, TokenMix, mix
+from samix.mixup.tokenmix import _add_rectangle
+from samix.nn import build_backbone
+
+GRID = (6, 5)
+BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
+
+
+def guides(field, grid=GRID, n=3):
+    maps = torch.rand(2, n, 1, *grid, generator=torch.Generator().manual_seed(2)) / 40
+    return Guides(*(Seen(**{field: one}) for one in maps))
+
+
+def run(policy, lam, given, patch=4, grid=GRID, seed=0, n=3):
+    generator = torch.Generator().manual_seed(1)
+    first, second = torch.rand(2, n, 3, grid[0] * patch, grid[1] * patch, generator=generator)
+    mixed = policy(first, second, lam, generator=np.random.default_rng(seed), guides=given)
+    assert torch.equal(mixed.images, torch.where(mixed.mask.bool(), first, second))
+    return mixed
+
+
+def taken_of(mixed, patch=4):
+    """Patches of the second image, the same of all samples and nothing but whole ones."""
+    taken = 1 - mixed.mask[0, 0, ::patch, ::patch]
+    whole = taken.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
+    assert torch.equal(1 - mixed.mask, whole.expand_as(mixed.mask))
+    return taken.bool()
+
+
+def wanted(lam, total):
+    return min(int((1 - lam) * total) + -(-total // 14), total)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.03, 0.5, 0.81, 1.0])
+@pytest.mark.parametrize("grid", [(14, 14), (8, 8), (2, 2), (3, 7), (1, 1)])
+def test_random_patches_are_counted(grid, lam):
+    total = grid[0] * grid[1]
+    mixed = run(TokenMix("random", "area", patch=4), lam, Guides(), grid=grid)
+    assert int(taken_of(mixed).sum()) == wanted(lam, total)
+    assert mixed.lam == pytest.approx(1 - wanted(lam, total) / total) and mixed.lam_second is None
+
+
+def test_counts_of_the_paper():
+    """14 more than the share, of 196."""
+    assert [wanted(lam, 196) for lam in (1.0, 0.5, 0.05, 0.0)] == [14, 112, 196, 196]
+
+
+def test_random_patches_are_all_alike():
+    seen = Counter()
+    for seed in range(500):
+        mixed = run(TokenMix("random", "area", patch=4), 0.75, Guides(), grid=(4, 4), seed=seed)
+        seen.update(taken_of(mixed).flatten().nonzero().flatten().tolist())
+    counts = np.array([seen[place] for place in range(16)])
+    assert counts.sum() == 500 * 6 and abs(counts - 187.5).max() < 5 * math.sqrt(187.5)
+
+
+def borders(taken):
+    return int(taken.int().diff(dim=0).abs().sum() + taken.int().diff(dim=1).abs().sum())
+
+
+@pytest.mark.parametrize("lam", [0.2, 0.5, 0.9])
+def test_blocks(lam):
+    """As many patches as asked for or a few less; in far fewer pieces than single ones would be."""
+    found, pieces, single = [], 0, 0
+    for seed in range(60):
+        taken = taken_of(run(TokenMix(label="area", patch=1), lam, Guides(), 1, (14, 14), seed), 1)
+        found.append(int(taken.sum()))
+        pieces += borders(taken)
+        single += borders(taken_of(run(TokenMix("random", "area", 1), lam, Guides(), 1, (14, 14), seed), 1))
+    assert min(found) > 0 and max(found) == wanted(lam, 196)
+    assert np.mean(found) > 0.95 * wanted(lam, 196)
+    assert pieces < 0.7 * single
+
+
+@pytest.mark.parametrize(("grid", "left"), [((14, 14), 100), ((8, 8), 3), ((2, 2), 4), ((5, 9), 12)])
+def test_one_rectangle(grid, left):
+    """Shorter than the grid in both directions, not more patches than are left, aspect at most 1 / 0.3."""
+    shapes, rng = set(), np.random.default_rng(0)
+    for _ in range(500):
+        taken = np.zeros(grid, dtype=bool)
+        if not _add_rectangle(taken, left, rng):
+            assert not taken.any()
+            continue
+        rows, columns = np.flatnonzero(taken.any(1)), np.flatnonzero(taken.any(0))
+        shape = (np.ptp(rows) + 1, np.ptp(columns) + 1)
+        assert taken.sum() == math.prod(shape) <= left
+        assert shape[0] < grid[0] and shape[1] < grid[1]
+        # sides are rounded: each was up to half a patch shorter or longer
+        assert max(shape) - 0.5 <= (min(shape) + 0.5) / 0.3
+        shapes.add(shape)
+    assert len(shapes) > 1 or grid == (2, 2)
+    if grid == (14, 14):
+        areas = [math.prod(shape) for shape in shapes]
+        assert min(areas) < 10 and max(areas) > 80
+
+
+def test_a_rectangle_adds_something_and_not_too_much():
+    rng, fitted = np.random.default_rng(0), 0
+    for _ in range(300):
+        taken = rng.random((7, 7)) < 0.7
+        before = taken.copy()
+        if _add_rectangle(taken, 4, rng):
+            fitted += 1
+            assert (taken >= before).all() and 0 < taken.sum() - before.sum() <= 4
+        else:
+            assert (taken == before).all()
+    assert fitted > 30
+    assert not any(_add_rectangle(np.ones((7, 7), dtype=bool), 4, rng) for _ in range(20))
+
+
+def shares(mixed, maps, lowest):
+    """By loops in float64: what is left of each parent's map."""
+    taken, kept = taken_of(mixed), []
+    for parent, own in enumerate((False, True)):
+        for one in maps[parent][:, 0].double():
+            total = sum((one[place] - lowest(one)).item() for place in np.ndindex(*GRID))
+            inside = sum(
+                (one[place] - lowest(one)).item() for place in np.ndindex(*GRID) if taken[place] == own
+            )
+            kept.append(inside / total)
+    return kept
+
+
+@pytest.mark.parametrize("mask", ["block", "random"])
+@pytest.mark.parametrize("label", ["attention", "teacher"])
+@pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
+def test_labels_patch_by_patch(label, mask, lam):
+    """Class activation maps may be negative and count from their lowest value on."""
+    field = {"attention": "attention", "teacher": "cam"}[label]
+    given = guides(field)
+    if label == "teacher":
+        given = Guides(*(Seen(cam=seen.cam - 0.3) for seen in given))
+    mixed = run(TokenMix(mask, label, patch=4), lam, given)
+    lowest = (lambda one: 0) if label == "attention" else torch.min
+    want = shares(mixed, [getattr(seen, field) for seen in given], lowest)
+    assert torch.cat([mixed.lam, mixed.lam_second]).tolist() == pytest.approx(want, abs=1e-5)
+    whole = run(TokenMix(mask, label, 4, normalise_weights=True), lam, given)
+    assert whole.lam_second is None and torch.equal(whole.mask, mixed.mask)
+    normal = [want[n] / (want[n] + want[n + 3]) for n in range(3)]
+    assert whole.lam.tolist() == pytest.approx(normal, abs=1e-5)
+
+
+def test_orientation():
+    """A map that lies in the patches that are kept counts whole, one in the others not at all."""
+    plain = guides("attention")
+    kept = (~taken_of(run(TokenMix(), 0.5, plain))).float().expand(3, 1, *GRID)
+    mixed = run(TokenMix(), 0.5, Guides(Seen(attention=kept), Seen(attention=kept)))
+    torch.testing.assert_close(mixed.lam, torch.ones(3))
+    torch.testing.assert_close(mixed.lam_second, torch.zeros(3), atol=1e-6, rtol=0)
+
+
+def test_attention_tells_the_grid():
+    """Its patches are of 4 pixels here, whatever the option says."""
+    assert taken_of(run(TokenMix(patch=16), 0.5, guides("attention"))).any()
+
+
+def test_smaller_class_maps_are_resized():
+    """Bilinearly: between two centres, three quarters of the nearer value and a quarter of the other."""
+    line = torch.tensor([[0.2, 0.8]])
+    wide = torch.tensor([[0.2, 0.35, 0.65, 0.8]])
+    cams = [Seen(cam=one.expand(3, 1, 1, 2)) for one in (line, line.flip(1))]
+    full = [Seen(cam=one.expand(3, 1, 1, 4)) for one in (wide, wide.flip(1))]
+    policy = TokenMix("random", "teacher", 4)
+    small = run(policy, 0.5, Guides(*cams), grid=(1, 4))
+    large = run(policy, 0.5, Guides(*full), grid=(1, 4))
+    torch.testing.assert_close(small.lam, large.lam)
+    torch.testing.assert_close(small.lam_second, large.lam_second)
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    """A file of the supervised training, and its parts."""
+    torch.manual_seed(0)
+    backbone, head = build_backbone(BACKBONE).eval(), torch.nn.Linear(8, 5)
+    state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+    state |= {"heads.plain.weight": head.weight, "heads.plain.bias": head.bias}
+    about = {"kind": "backbone", "backbone": BACKBONE.model_dump(mode="json")}
+    return save_weights(tmp_path / "net.safetensors", state, about).path, backbone, head
+
+
+def test_the_teachers_class_maps(teacher):
+    path, backbone, head = teacher
+    images, labels = torch.randn(4, 3, 32, 32), torch.tensor([4, 0, 2, 2])
+    policy = TokenMix("random", "teacher", 8, weights=str(path)).train()
+    assert policy.needs == {"labels"}
+    seen = policy.see(images, Seen(labels=labels))
+    with torch.no_grad():
+        maps = backbone.net.forward_features(images).double()
+    assert seen.cam.shape == (4, 1, *maps.shape[2:]) and not seen.cam.requires_grad
+    for n, y, x in np.ndindex(4, *maps.shape[2:]):
+        relued = [max(value, 0) for value in maps[n, :, y, x].tolist()]
+        weights = head.weight[labels[n]].tolist()
+        want = sum(w * h for w, h in zip(weights, relued, strict=True)) + head.bias[labels[n]].item()
+        assert seen.cam[n, 0, y, x].item() == pytest.approx(want, abs=1e-4)
+    pairing, rng = Pairing(torch.tensor([3, 2, 1, 0])), np.random.default_rng(0)
+    mixed = mix(policy, images, pairing, 0.5, generator=rng, seen=Seen(labels=labels))
+    told = TokenMix("random", "teacher", 8)
+    again = mix(told, images, pairing, 0.5, generator=np.random.default_rng(0), seen=seen)
+    assert told.needs == {"cam"}
+    assert torch.equal(mixed.lam, again.lam) and torch.equal(mixed.lam_second, again.lam_second)
+    assert not any(p.requires_grad for p in policy.parameters()) and not policy.teacher.training
+
+
+def test_a_transformer_is_no_teacher(teacher, tmp_path):
+    config = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
+    backbone, head = build_backbone(config), torch.nn.Linear(64, 5)
+    state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+    state |= {"heads.plain.weight": head.weight, "heads.plain.bias": head.bias}
+    about = {"kind": "backbone", "backbone": config.model_dump(mode="json")}
+    path = save_weights(tmp_path / "vit.safetensors", state, about).path
+    policy = TokenMix(label="teacher", weights=str(path))
+    with pytest.raises(ConfigError, match="convolutional"):
+        policy.see(torch.randn(2, 3, 32, 32), Seen(labels=torch.tensor([0, 1])))
+
+
+def test_what_is_needed():
+    assert TokenMix().needs == {"attention"}
+    assert TokenMix(label="area").needs == frozenset()
+    assert TokenMix(label="teacher").needs == {"cam"}
+    assert TokenMix().partners(None, 4, torch.device("cpu")).tolist() == [3, 2, 1, 0]
+
+
+def test_errors(teacher, tmp_path):
+    path, backbone, _ = teacher
+    with pytest.raises(ConfigError, match="set it to teacher"):
+        TokenMix(weights=str(path))
+    with pytest.raises(ConfigError, match="mean and std"):
+        TokenMix(mean=(0.5, 0.5, 0.5))
+    with pytest.raises(ConfigError, match="patch 0"):
+        TokenMix(patch=0)
+    state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
+    about = {"kind": "backbone", "backbone": BACKBONE.model_dump(mode="json")}
+    encoder = save_weights(tmp_path / "encoder.safetensors", state, about).path
+    with pytest.raises(ConfigError, match="no classifier"):
+        TokenMix(label="teacher", weights=str(encoder))
+    with pytest.raises(ValueError, match="labels"):
+        TokenMix(label="teacher", weights=str(path)).see(torch.rand(2, 3, 8, 8), Seen())
+    for policy, message in (
+        (TokenMix(), "attention"),
+        (TokenMix(label="teacher", patch=4), "class activation"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(policy, 0.5, Guides())
+    with pytest.raises(ConfigError, match="patches of 16 pixels do not divide"):
+        run(TokenMix(label="area"), 0.5, Guides())
