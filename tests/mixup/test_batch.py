@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.weights import save_weights
-from samix.mixup import Mixed, Mixer, Mixup, Policy, mix_batch
+from samix.mixup import Mixed, Mixer, Mixup, Policy, RandomChoice, mix_batch
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
-from samix.nn import build_backbone
+from samix.nn import Classifier, build_backbone
 
-PAGE = Path(__file__).parents[2] / "docs/samix_p.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "samix_p.md"
 
 
 def test_same_generator_same_batch_and_nobody_meets_itself():
@@ -81,3 +82,43 @@ def test_the_page_is_cross_entropy():
     lam, partners = batch.mixed.lam, batch.pairing.of(labels)
     want = lam * F.cross_entropy(logits, labels) + (1 - lam) * F.cross_entropy(logits, partners)
     torch.testing.assert_close(batch.loss(logits, labels), want)
+
+
+def test_the_page_of_all_policies_runs_as_it_stands():
+    torch.manual_seed(0)
+    classifier = Classifier(build_backbone(BackboneConfig(channels=(4, 4, 6, 8))), 3, ["mixed"], shared=False)
+    names = {
+        "images": torch.randn(4, 3, 32, 32),
+        "labels": torch.tensor([0, 1, 2, 1]),
+        "classifier": classifier,
+    }
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "policies.md").read_text(), re.S)
+    assert len(blocks) == 2
+    for code in blocks:
+        exec(code, names)
+        classifier.zero_grad()
+        names["loss"].backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in classifier.parameters())
+
+
+def test_a_given_lam_takes_the_place_of_the_drawn_one():
+    images = torch.randn(4, 3, 8, 8)
+    assert mix_batch(Mixup(), images, np.random.default_rng(0), lam=0.3).mixed.lam == 0.3
+    lams = np.array([0.0, 0.2, 0.7, 1.0])
+    batch = mix_batch(Mixup(), images, np.random.default_rng(0), lam=lams)
+    torch.testing.assert_close(batch.mixed.lam.double(), torch.from_numpy(lams))
+    assert torch.equal(batch.images[3], images[3])
+
+
+class Flipped(Mixup):
+    """Mixup with a rule for its pairs."""
+
+    def partners(self, seen, n, device):
+        return torch.arange(n, device=device).flip(0)
+
+
+def test_a_policys_own_rule_pairs():
+    batch = mix_batch(Flipped(), torch.randn(4, 3, 8, 8), np.random.default_rng(0))
+    assert batch.pairing.index.tolist() == [3, 2, 1, 0] and not batch.pairing.everywhere
+    chosen = mix_batch(RandomChoice([Flipped()], [None]), torch.randn(4, 3, 8, 8), np.random.default_rng(0))
+    assert chosen.pairing.index.tolist() == [3, 2, 1, 0]
