@@ -16,7 +16,7 @@ from torch import Tensor
 
 from samix.core.errors import DataError
 from samix.data.sources.folder import SUFFIXES
-from samix.mixup import POLICIES, GridMix, Guides, Mixed, Policy, SAMix, SAMixP, Seen
+from samix.mixup import POLICIES, AttentiveMix, GridMix, GuidedMixup, Guides, Mixed, Policy, SAMixP, Seen
 
 LAMS = (0.25, 0.5, 0.75)
 PAIRS = 2
@@ -27,13 +27,16 @@ _INK, _GREY = (25, 25, 25), (110, 110, 110)
 
 def gallery_policies(bundle: Path | None = None) -> dict[str, Policy]:
     """Policies of the table that need nothing but images, by name, and SAMix-P if there is a bundle."""
-    built = {name: kind() for name, kind in POLICIES.items() if not issubclass(kind, SAMix)}
+    # the others come with a network
+    built = {n: kind() for n, kind in POLICIES.items() if kind.cost != "T" and kind is not AttentiveMix}
     found: dict[str, Policy] = {}
     for name, policy in built.items():
-        if not policy.needs:
+        if not policy.needs and not policy.after and policy.inside == "never":
             found[name] = policy
         if name == "gridmix":  # its two forms look like two policies
             found["gridmix, cells"] = GridMix("cells")
+        if name == "guidedmixup":  # the form that needs no gradient
+            found["guidedmixup, sr"] = GuidedMixup("sr")
     if bundle is not None:
         found["samix_p"] = SAMixP.from_file(bundle, images_use=([0.0] * 3, [1.0] * 3))
     return found
