@@ -10,8 +10,8 @@
 
 Each is measured in fresh processes, the median of --rounds (imports: one process). cpu_seconds, user and
 system, tell more than seconds where the machine is busy with other things. Goals, on 2 cores: 6 s to the
-first node, 3 s for `kedro registry list`. Everything happens in a temporary copy of the project with a store of
-its own, made by a first run that is not counted: nothing is left here.
+first node, 3 s for `kedro registry list`. Everything happens in a temporary copy of the project with a store
+of its own, made by a first run that is not counted: nothing is left here.
 """
 
 from __future__ import annotations
