@@ -31,6 +31,7 @@ PolicyName = Literal[
     "snapmix",
     "saliency_grafting",
     "comixup",
+    "supermix",
     "stackmix",
     "augmix",
     "pixmix",

@@ -47,6 +47,7 @@ from samix.mixup.smmix import SMMix
 from samix.mixup.smoothmix import SmoothMix
 from samix.mixup.snapmix import SnapMix
 from samix.mixup.stackmix import StackMix, stack
+from samix.mixup.supermix import SuperMix
 from samix.mixup.tla import TLA
 from samix.mixup.tokenmix import TokenMix
 from samix.mixup.transmix import TransMix
@@ -68,6 +69,7 @@ POLICIES: dict[str, type[Policy]] = {
     "snapmix": SnapMix,
     "saliency_grafting": SaliencyGrafting,
     "comixup": CoMixup,
+    "supermix": SuperMix,
     "stackmix": StackMix,
     "augmix": AugMix,
     "pixmix": PixMix,
@@ -125,6 +127,7 @@ __all__ = [
     "SmoothMix",
     "SnapMix",
     "StackMix",
+    "SuperMix",
     "TokenMix",
     "TransMix",
     "blend",

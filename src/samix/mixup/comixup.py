@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Cost, Guides, Mixed, Parents, Policy
+from samix.mixup.base import Cost, Guides, Mixed, Need, Parents, Policy
 from samix.mixup.joint_masks import JointMasks, find_masks
 
 _TOGETHER = 20
@@ -33,6 +33,7 @@ class CoMixup(Policy):
     """
 
     cost: ClassVar[Cost] = "L"
+    needs: frozenset[Need] = frozenset({"saliency"})
     several = True
 
     def __init__(
@@ -57,7 +58,6 @@ class CoMixup(Policy):
                 "CoMixup: blocks and iterations must be at least 1, alpha positive, omega in [0, 1], and "
                 "beta, gamma, eta and tau not negative"
             )
-        self.needs = frozenset({"saliency"})
         self.blocks, self.alpha, self.iterations = blocks, alpha, iterations
         self.beta, self.gamma, self.eta = beta, gamma, eta
         self.omega, self.tau = omega, tau

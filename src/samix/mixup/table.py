@@ -13,7 +13,7 @@ from torch import nn
 from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
-from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP
+from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP, SuperMix
 from samix.mixup.adautomix import AdversarialMixer
 from samix.nn import build_backbone
 from samix.nn.table import markdown
@@ -64,6 +64,7 @@ _AFTER = {
 }
 _BESIDE = {
     "attentivemix": "a trained network, which stays frozen",
+    "supermix": "a trained classifier, which stays frozen",
     "random_choice": "what its policies need",
     "automix": "a Mixer that is trained along",
     "samix": "a Mixer that is trained along",
@@ -125,6 +126,8 @@ def example(name: str) -> Policy:
         return kind(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
     if issubclass(kind, AttentiveMix):
         return kind(network=nn.Conv2d(3, 4, 3, stride=2, padding=1))
+    if issubclass(kind, SuperMix):
+        return kind(network=nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4)))
     if not issubclass(kind, SAMix):
         return kind()
     if not issubclass(kind, SAMixP):

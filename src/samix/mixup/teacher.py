@@ -86,7 +86,8 @@ def frozen_network(
         weights: "timm", which are downloaded; a file as timm publishes it (.pth, .safetensors); or a file of
             this project: of the supervised training, whose head for plain images is taken where it has one,
             or an encoder without any head.
-        size: side to which images are resized first; None: not at all.
+        size: side to which images are resized first; None: the one that timm's weights were trained at, and
+            for the project's files none.
         images_use: (mean, std) that the images are normalised with, converted to those of timm's weights. The
             project's files hold none: they are to be used on data that are normalised as they were.
     Raises: ConfigError for a model that timm does not know or has no weights of; DataError for a file that is
@@ -121,7 +122,8 @@ def _published(
         where = "by download; give a file as weights" if file is None else f"in {file}"
         raise DataError(f"weights: none of {name} {where} ({reason}).") from error
     trained_on = list(about.mean), list(about.std)
-    return FrozenNetwork(net, size=size, trained_on=trained_on, images_use=images_use)
+    side = about.input_size[-1] if size is None else size
+    return FrozenNetwork(net, size=side, trained_on=trained_on, images_use=images_use)
 
 
 def _is_ours(path: Path) -> bool:
