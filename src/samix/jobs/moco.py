@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,14 +84,21 @@ def train_encoder(job: MoCoJob, accelerator: Accelerator) -> None:
     """Train the encoder; the result is its backbone."""
     learner, history = _train(job, accelerator)
     if accelerator.is_main_process:
-        job.finish(prefixed(learner.encoder.backbone, BACKBONE), about_backbone(job.model.backbone, history))
+        job.finish(
+            prefixed(learner.encoder.backbone, BACKBONE),
+            about_backbone(job.model.backbone, history, job.card),
+        )
 
 
-def about_backbone(config: BackboneConfig, history: list[dict[str, float]]) -> dict[str, Any]:
-    """Metadata of a backbone's weights file."""
+def about_backbone(
+    config: BackboneConfig, history: list[dict[str, float]], card: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Metadata of a backbone's weights file; the card's mean and std are those of the images it knows."""
     return {
         "kind": "backbone",
         "backbone": config.model_dump(mode="json", exclude={"pretrained", "pretrained_file"}),
+        "mean": list(card["mean"]),
+        "std": list(card["std"]),
         "history": history,
     }
 

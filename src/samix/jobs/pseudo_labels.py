@@ -79,7 +79,7 @@ def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
             | prefixed(encoder.projector, PROJECTOR)
             | {"labels": memory.labels, "centroids": memory.centroids}
         )
-        job.finish(tensors, about_backbone(job.model.backbone, history))
+        job.finish(tensors, about_backbone(job.model.backbone, history, job.card))
 
 
 def agreement(pseudo_labels: Tensor, labels: Tensor) -> dict[str, float]:

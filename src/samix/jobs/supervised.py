@@ -79,7 +79,7 @@ def train_classifier(job: SupervisedJob, accelerator: Accelerator) -> None:
         tensors = prefixed(learner.classifier.backbone, BACKBONE) | prefixed(
             learner.classifier.heads, "heads."
         )
-        about = about_backbone(job.backbone, history)
+        about = about_backbone(job.backbone, history, job.card)
         job.finish(tensors, {**about, "figures": figures, "headline": headline(keys)})
 
 

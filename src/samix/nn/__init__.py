@@ -1,7 +1,7 @@
 """Backbones with taps, momentum networks, projector and queue."""
 
 from samix.nn.backbones import Backbone, Features, build_backbone
-from samix.nn.classifier import Classifier
+from samix.nn.classifier import Classifier, load_classifier
 from samix.nn.encoder import Encoded, Encoder, projector
 from samix.nn.known import BACKBONES, KnownBackbone
 from samix.nn.momentum import ema_, momentum_copy
@@ -19,6 +19,7 @@ __all__ = [
     "KnownBackbone",
     "build_backbone",
     "ema_",
+    "load_classifier",
     "load_pretrained",
     "momentum_copy",
     "projector",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch import Tensor, nn
 
-from samix.nn.backbones import Backbone, Features
+from samix.config.networks import BackboneConfig
+from samix.core.errors import DataError
+from samix.core.weights import WeightsFile
+from samix.nn.backbones import Backbone, Features, build_backbone
 
 
 class Classifier(nn.Module):
@@ -39,3 +44,21 @@ class Classifier(nn.Module):
     def head(self, name: str) -> nn.Linear:
         """The layer that makes logits of pooled features."""
         return self.heads[self.names[0] if self.shared else name]  # type: ignore[return-value]
+
+
+def load_classifier(path: Path) -> tuple[Classifier, tuple[list[float], list[float]]]:
+    """A classifier that the supervised training has left, and (mean, std) of the images it knows.
+
+    Raises: DataError for a file that holds none.
+    """
+    file = WeightsFile(path)
+    about = file.metadata
+    if about.get("kind") != "backbone" or "headline" not in about:
+        raise DataError(f"{path} is no classifier of the stage sl_training (kind: {about.get('kind')!r}).")
+    heads = file.load("heads.")
+    names = sorted({key.partition(".")[0] for key in heads}, reverse=True)  # plain before mixed
+    classes = len(heads[f"{names[0]}.weight"])
+    classifier = Classifier(build_backbone(BackboneConfig(**about["backbone"])), classes, names, shared=False)
+    classifier.backbone.load_state_dict(file.load("backbone."))
+    classifier.heads.load_state_dict(heads)
+    return classifier, (about["mean"], about["std"])
