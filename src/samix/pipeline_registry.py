@@ -8,6 +8,7 @@ from samix.pipelines import (
     linear_evaluation,
     mixer_pretraining,
     mixer_pretraining_sl,
+    mixup_benchmark,
     pseudo_labels,
     reporting,
     samix_ablation,
@@ -40,6 +41,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "samix_sl": samix_sl,
         "samix_ablation": data_preparation.create_pipeline(supervised=True)
         + samix_ablation.create_pipeline(),
+        "mixup_benchmark": data_preparation.create_pipeline(supervised=True)
+        + mixup_benchmark.create_pipeline(),
         **ssl,
         **sl,
         "__default__": samix_ssl,

@@ -1,30 +1,12 @@
 """Trials of a comparison: settings that are changed, trainings that are shared, figures and costs."""
 
 import pytest
-from tiny_jobs import CLUSTERING, MODEL, SUPERVISED, digits
+from tiny_jobs import SETTINGS, digits
 
-from samix.config.stages import (
-    LinearEvaluationConfig,
-    MixerPretrainingConfig,
-    PseudoLabelsConfig,
-    SSLTrainingConfig,
-)
-from samix.config.supervised import SLTrainingConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
-from samix.config.trials import AblationConfig, TrialSettings, Variant
+from samix.config.trials import AblationConfig, Variant
 from samix.core.errors import ConfigError
 from samix.jobs.trials import Bench, Trial
-
-SETTINGS = TrialSettings(
-    model=MODEL,
-    supervised=SUPERVISED,
-    mixer_pretraining_sl=SupervisedMixerConfig(epochs=1),
-    sl_training=SLTrainingConfig(epochs=1),
-    pseudo_labels=PseudoLabelsConfig(init_epochs=1, epochs=1, batch_size=16, clustering=CLUSTERING),
-    mixer_pretraining=MixerPretrainingConfig(epochs=1),
-    ssl_training=SSLTrainingConfig(epochs=1),
-    linear_evaluation=LinearEvaluationConfig(epochs=2, batch_size=16, augmentation="none"),
-)
 
 
 @pytest.fixture
@@ -78,6 +60,7 @@ def test_supervised_trials_share_the_mixer_and_are_done_once(bench):
     first = bench.run(trial("sl", "samix_p"), None)
     assert 0 <= first["top1"] <= 100 and first["top1"] == first["top1_mixed_q"]
     assert first["seconds_per_epoch"] > 0 and first["peak_memory_mb"] > 0
+    assert first["pretraining_seconds"] > 0
     assert folders(bench) == ["mixer_pretraining_sl", "sl_training"]
     # the Mixer's alpha is its own: another one for the encoder takes the same Mixer
     bench.run(trial("sl", "samix_p", **{"sl_training.policy.alpha": 1.0}), None)
@@ -85,6 +68,20 @@ def test_supervised_trials_share_the_mixer_and_are_done_once(bench):
     assert bench.run(trial("sl", "samix_p"), None) == first  # times included: nothing ran
     bench.run(trial("sl", "none", seed=1), None)
     assert folders(bench).count("sl_training") == 3
+
+
+@pytest.mark.parametrize("broken", ["result.safetensors", "fit.timing.json"])
+def test_a_broken_trial_is_done_again(bench, broken):
+    first = bench.run(trial("sl", "none"), None)
+    (folder,) = (bench.training.work_dir / "trials").iterdir()
+    result = folder / "result.safetensors"
+    before, written = result.read_bytes(), result.stat().st_mtime_ns
+    bench.run(trial("sl", "none"), None)
+    assert result.stat().st_mtime_ns == written
+    (folder / broken).unlink()
+    again = bench.run(trial("sl", "none"), None)
+    assert result.read_bytes() == before and result.stat().st_mtime_ns > written
+    assert again["top1"] == first["top1"] and again["seconds_per_epoch"] > 0
 
 
 def test_self_supervised_trials_make_the_labels_they_want(bench):

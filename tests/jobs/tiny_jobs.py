@@ -9,8 +9,15 @@ from samix.config.data import DataConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig, ModelConfig
-from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
+from samix.config.stages import (
+    LinearEvaluationConfig,
+    MixerPretrainingConfig,
+    PseudoLabelsConfig,
+    SSLTrainingConfig,
+)
+from samix.config.supervised import SLTrainingConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig, TrainingConfig
+from samix.config.trials import TrialSettings
 from samix.data import prepare
 from samix.jobs.labels import uses_labels
 from samix.jobs.moco import MoCoJob
@@ -26,6 +33,16 @@ MODEL = ModelConfig(
 )
 CLUSTERING = ClusteringConfig(clusters=4, faiss_device="cpu", centroid_interval=2)
 SUPERVISED = SupervisedConfig(batch_size=16, optimizer=SGD)
+SETTINGS = TrialSettings(
+    model=MODEL,
+    supervised=SUPERVISED,
+    mixer_pretraining_sl=SupervisedMixerConfig(epochs=1),
+    sl_training=SLTrainingConfig(epochs=1),
+    pseudo_labels=PseudoLabelsConfig(init_epochs=1, epochs=1, batch_size=16, clustering=CLUSTERING),
+    mixer_pretraining=MixerPretrainingConfig(epochs=1),
+    ssl_training=SSLTrainingConfig(epochs=1),
+    linear_evaluation=LinearEvaluationConfig(epochs=2, batch_size=16, augmentation="none"),
+)
 
 
 @cache

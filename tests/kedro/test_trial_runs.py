@@ -1,29 +1,31 @@
 """Trials under child runs: each its own, a failed one marked, none lost."""
 
-from dataclasses import dataclass
+import signal
 
 import mlflow
 import pytest
 
 from samix.core.errors import TrainingError
+from samix.jobs.trials import Trial
+from samix.kedro.interrupts import Interrupted
 from samix.kedro.tracking import child_run
-from samix.pipelines.trials import run_trials
+from samix.pipelines.trials import TimeLeft, run_trials
 
 
-@dataclass
-class FakeTrial:
-    name: str
-    seed: int = 0
-    group: str = "g"
-    host: str = "sl"
+def trial(name, seed=0, refused=None):
+    return Trial("g", name, "sl", None, seed, refused)
 
 
 class FakeBench:
-    """Figures by the name of a trial; "bad" does not converge."""
+    """Figures by the name of a trial; some do not get that far."""
 
     def run(self, trial, sink):
         if trial.name == "bad":
             raise TrainingError("the loss is not finite")
+        if trial.name == "big":
+            raise RuntimeError("out of memory")
+        if trial.name == "stopped":
+            raise Interrupted(signal.SIGTERM)
         if sink is not None:
             sink({"loss": 1.0}, 3)
             sink.flush()
@@ -45,9 +47,10 @@ def children(parent):
 
 
 def test_a_failed_trial_costs_its_row_alone(parent):
-    table = run_trials([FakeTrial("good", 1), FakeTrial("bad"), FakeTrial("good", 2)], FakeBench())
-    assert table["status"].tolist() == ["finished", "failed: the loss is not finite", "finished"]
-    assert table["top1"].tolist()[::2] == [91.0, 92.0]
+    table = run_trials([trial("good", 1), trial("bad"), trial("big"), trial("good", 2)], FakeBench())
+    failed = ["failed: the loss is not finite", "failed: RuntimeError: out of memory"]
+    assert table["status"].tolist() == ["finished", *failed, "finished"]
+    assert table["top1"].tolist()[::3] == [91.0, 92.0]
     runs = children(parent)
     assert runs["g good seed1"].info.status == "FINISHED" and runs["g bad seed0"].info.status == "FAILED"
     assert runs["g good seed2"].data.metrics == {"top1": 92.0, "sl/loss": 1.0}
@@ -57,7 +60,29 @@ def test_a_failed_trial_costs_its_row_alone(parent):
 
 def test_nothing_but_failures_is_an_error(parent):
     with pytest.raises(TrainingError, match="every trial failed.*not finite"):
-        run_trials([FakeTrial("bad")], FakeBench())
+        run_trials([trial("bad")], FakeBench())
+    with pytest.raises(TrainingError, match="every trial failed.*refused: no attention"):
+        run_trials([trial("good", refused="no attention")], FakeBench())
+
+
+def test_what_is_refused_has_a_row_and_is_not_tried(parent):
+    table = run_trials([trial("bad", refused="no attention"), trial("good")], FakeBench())
+    assert table["status"].tolist() == ["refused: no attention", "finished"]
+    assert list(children(parent)) == ["g good seed0"]
+
+
+def test_a_signal_ends_the_run():
+    with pytest.raises(Interrupted):
+        run_trials([trial("good"), trial("stopped"), trial("good", 1)], FakeBench())
+
+
+def test_time_left_is_judged_by_what_was_trained():
+    clock = TimeLeft(10)
+    clock.add(0.1)  # found finished
+    assert clock.left() == ""
+    clock.add(200)
+    clock.add(100)
+    assert clock.left() == ", about 18 min left"  # 7 of 150 seconds
 
 
 def test_without_a_run_there_are_no_children():

@@ -40,7 +40,7 @@ class PolicyEntry(_Entry):
 
     policy: PolicyName
     label: str | None = Field(None, description="as the table shows it; null: the policy's name")
-    group: str = Field("main", description="which groups are run: `groups`")
+    group: str | None = Field("main", description="it runs if `groups` has it; null: in any case")
     alpha: float | None = Field(
         None, gt=0, description="lam ~ Beta(alpha, alpha); null: that of samix.config.alphas"
     )

@@ -78,17 +78,20 @@ class AblationConfig(Config):
 
 class _Grouped(Protocol):
     @property
-    def group(self) -> str: ...
+    def group(self) -> str | None: ...
 
 
 G = TypeVar("G", bound=_Grouped)
 
 
 def of_groups(entries: Sequence[G], groups: Sequence[str] | None, where: str) -> list[G]:
-    """Entries whose group is among `groups`; None: all. Raises: ConfigError for a group without entries."""
-    known = {entry.group for entry in entries}
+    """Entries whose group is among `groups` or None; `groups` None: all.
+
+    Raises: ConfigError for a group without entries.
+    """
+    known = {entry.group for entry in entries if entry.group is not None}
     missing = set(groups or ()) - known
     if missing:
         there = ", ".join(sorted(known))
         raise ConfigError(f"{where}: nothing is of group {', '.join(sorted(missing))}; there are {there}.")
-    return [entry for entry in entries if groups is None or entry.group in groups]
+    return [entry for entry in entries if groups is None or entry.group in (None, *groups)]

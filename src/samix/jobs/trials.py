@@ -15,24 +15,53 @@ from samix.config.trials import Host, TrialSettings
 from samix.core.files import read_json
 from samix.core.weights import WeightsFile
 from samix.jobs import moco, supervised
-from samix.jobs.build import job_fields
+from samix.jobs.build import job_fields, mixer_along
 from samix.jobs.labels import uses_labels
 from samix.jobs.linear import LinearJob, evaluate_linear
 from samix.jobs.pseudo_labels import PseudoLabelsJob, make_pseudo_labels
 from samix.training import Job, MetricSink, run_job
+from samix.training.machine import reset_peak_memory
 
 J = TypeVar("J", bound=Job)
+_MEASURED = ("mixer_pretraining_sl", "sl_training", "mixer_pretraining", "ssl_training")
+"""Stages whose cost is told."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What is trained: group and name of the variant, host, settings, seed."""
+    """What is trained: group and name of the variant, host, settings, seed.
+
+    refused: why it cannot be, where that is known beforehand.
+    """
 
     group: str
     name: str
     host: Host
     settings: TrialSettings
     seed: int
+    refused: str | None = None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What its row in the table of trials says before the figures."""
+        return {"group": self.group, "variant": self.name, "host": self.host, "seed": self.seed}
+
+    @property
+    def title(self) -> str:
+        """What its run is called."""
+        return f"{self.group} {self.name} seed{self.seed}"
+
+    @property
+    def policy(self) -> PolicyConfig:
+        """The policy of the training whose figures count."""
+        settings = self.settings
+        return settings.sl_training.policy if self.host == "sl" else settings.ssl_training.policy
+
+    @property
+    def epochs(self) -> int:
+        """Its length."""
+        settings = self.settings
+        return settings.sl_training.epochs if self.host == "sl" else settings.ssl_training.epochs
 
 
 @dataclass(frozen=True)
@@ -48,25 +77,29 @@ class Bench:
     training: TrainingConfig
 
     def run(self, trial: Trial, sink: MetricSink | None) -> dict[str, float]:
-        """Figures of one trial: top1 (%), seconds_per_epoch, peak_memory_mb, and more of the host's own."""
+        """Figures of one trial: top1 (%), seconds_per_epoch, peak_memory_mb, and more of the host's own.
+
+        pretraining_seconds: of a frozen Mixer, which is trained before; other policies have none.
+        """
         return (self._supervised if trial.host == "sl" else self._self_supervised)(trial, sink)
 
     def _supervised(self, trial: Trial, sink: MetricSink | None) -> dict[str, float]:
         settings, policy = trial.settings, trial.settings.sl_training.policy
         mixer = settings.mixer_pretraining_sl
         shared = {"backbone": settings.model.backbone, "supervised": settings.supervised}
-        bundle = None
+        bundle, before = None, {}
         if policy.name == "samix_p":
             own = PolicyConfig(name="samix", alpha=mixer.alpha)
             inputs = {**shared, "epochs": mixer.epochs, "policy": own, "mixer": mixer}
-            bundle = self._job(
+            job = self._job(
                 supervised.pretrain_mixer, supervised.SupervisedJob, trial, "mixer_pretraining_sl", inputs
-            ).result
+            )
+            bundle, before = job.result, _cost_before(job)
         inputs = {
             **shared,
             "epochs": settings.sl_training.epochs,
             "policy": policy,
-            "mixer": mixer.model_copy(update={"alpha": policy.alpha}) if policy.name == "samix" else None,
+            "mixer": mixer_along(policy, mixer),
             "bundle": bundle,
         }
         job = self._job(
@@ -74,12 +107,12 @@ class Bench:
         )
         about = job.result.metadata
         accuracies = {key.removeprefix("val_"): figure["median"] for key, figure in about["figures"].items()}
-        return {"top1": about["figures"][about["headline"]]["median"], **accuracies, **_cost(job)}
+        return {"top1": about["figures"][about["headline"]]["median"], **accuracies, **_cost(job), **before}
 
     def _self_supervised(self, trial: Trial, sink: MetricSink | None) -> dict[str, float]:
         settings, policy = trial.settings, trial.settings.ssl_training.policy
         mixer = settings.mixer_pretraining
-        bundle = None
+        bundle, before = None, {}
         if policy.name == "samix_p":
             own = PolicyConfig(name="samix", alpha=mixer.alpha)
             inputs = {
@@ -88,8 +121,9 @@ class Bench:
                 "mixer": mixer,
                 **self._labels(trial, own, mixer, None),
             }
-            bundle = self._moco(moco.pretrain_mixer, trial, "mixer_pretraining", inputs, None).result
-        own_mixer = mixer.model_copy(update={"alpha": policy.alpha}) if policy.name == "samix" else None
+            job = self._moco(moco.pretrain_mixer, trial, "mixer_pretraining", inputs, None)
+            bundle, before = job.result, _cost_before(job)
+        own_mixer = mixer_along(policy, mixer)
         inputs = {
             "epochs": settings.ssl_training.epochs,
             "policy": policy,
@@ -101,7 +135,7 @@ class Bench:
         probe = {"model": settings.model, "weights": encoder.result, "config": settings.linear_evaluation}
         linear = self._job(evaluate_linear, LinearJob, trial, "linear_evaluation", probe)
         about = linear.result.metadata
-        return {"top1": about["top1"]["median"], "knn_top1": about["knn_top1"], **_cost(encoder)}
+        return {"top1": about["top1"]["median"], "knn_top1": about["knn_top1"], **_cost(encoder), **before}
 
     def _moco(
         self,
@@ -141,8 +175,16 @@ class Bench:
         fields = job_fields(stage, self.training, trial.seed, sink, **inputs)
         folder = f"trials/{stage}-{fields['fingerprint'][:16]}"
         job = kind(**fields, folder=folder, **inputs)
+        if stage in _MEASURED and not job.timing_path().exists():
+            job.result.path.unlink(missing_ok=True)  # without its cost a training is broken: again
+        reset_peak_memory()
         run_job(worker, job)
         return job
+
+
+def _cost_before(job: supervised.SupervisedJob | moco.MoCoJob) -> dict[str, float]:
+    """What a Mixer's pre-training took."""
+    return {"pretraining_seconds": _cost(job)["seconds_per_epoch"] * job.epochs}
 
 
 def _cost(job: Job) -> dict[str, float]:
