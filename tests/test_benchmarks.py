@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from samix.mixup import POLICIES
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = ["--channels", "4", "4", "6", "8", "--size", "16", "--batch", "4", "--queue", "8", "--device", "cpu"]
 SHORT = ["--rounds", "1", "--threads", "1"]
@@ -48,6 +50,30 @@ def test_step_takes_its_batches_from_a_data_set(benchmark):
     record = benchmark("step", *TINY, *options)
     assert [row["name"] for row in record["rows"]] == ["samix", "SAMix-P"]
     assert record["settings"]["precision"] == "bf16"
+
+
+@pytest.mark.slow
+def test_policies_are_measured_alone_and_in_a_step(benchmark):
+    names = ["mixup", "cutmix", "inter_intra", "manifoldmix", "saliencymix", "transmix", "samix", "adautomix"]
+    cnn, vit = TINY[:9], ["--vit", "test_vit", "--vit-tap", "2", "--vit-size", "32", "--vit-batch", "4"]
+    rows = benchmark("policies", *cnn, *vit, "--device", "cpu", "--policies", *names)["rows"]
+    found = {row["name"]: row for row in rows}
+    assert set(found) == {*names, "mixup, lam: sample", "cutmix, lam: sample"}
+    alone = {name for name, row in found.items() if row["images_per_s"] is not None}
+    assert alone == {"mixup", "mixup, lam: sample", "cutmix", "cutmix, lam: sample", "inter_intra"}
+    for name in ("mixup", "cutmix"):
+        assert positive(found[name], ["images_per_s", "ratio_timm", "ratio_torchvision", "ratio_plain"])
+        assert positive(found[name + ", lam: sample"], ["images_per_s", "ratio_timm"])
+    assert all(positive(found[name], ["ratio_plain"]) for name in names)
+    assert {name for name in names if found[name]["backbone"] == "test_vit"} == {"transmix"}
+
+
+def test_every_policy_of_the_table_is_measured(benchmark):
+    assert importlib.import_module("policies")._parser().parse_args([]).policies == list(POLICIES)
+    rows = benchmark("policies", "--policies", "gridmix", "--size", "8", "--batch", "2", "--steps", "0")[
+        "rows"
+    ]
+    assert [row["name"] for row in rows] == ["gridmix"] and rows[0]["images_per_s"] > 0
 
 
 def test_momentum_update_is_a_share_of_the_step(benchmark):
