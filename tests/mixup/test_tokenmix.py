@@ -179,6 +179,13 @@ def test_smaller_class_maps_are_resized():
     torch.testing.assert_close(small.lam_second, large.lam_second)
 
 
+MEAN, STD = [0.4, 0.5, 0.6], [0.1, 0.2, 0.4]
+
+
+def described(config):
+    return {"kind": "backbone", "backbone": config.model_dump(mode="json"), "mean": MEAN, "std": STD}
+
+
 @pytest.fixture
 def teacher(tmp_path):
     """A file of the supervised training, and its parts."""
@@ -186,7 +193,7 @@ def teacher(tmp_path):
     backbone, head = build_backbone(BACKBONE).eval(), torch.nn.Linear(8, 5)
     state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
     state |= {"heads.plain.weight": head.weight, "heads.plain.bias": head.bias}
-    about = {"kind": "backbone", "backbone": BACKBONE.model_dump(mode="json")}
+    about = described(BACKBONE)
     return save_weights(tmp_path / "net.safetensors", state, about).path, backbone, head
 
 
@@ -213,12 +220,22 @@ def test_the_teachers_class_maps(teacher):
     assert not any(p.requires_grad for p in policy.parameters()) and not policy.teacher.training
 
 
+def test_the_teacher_sees_images_as_it_knows_them(teacher):
+    path, _, _ = teacher
+    pixels, labels = torch.rand(2, 3, 16, 16), Seen(labels=torch.tensor([1, 3]))
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (MEAN, STD))
+    known = TokenMix(label="teacher", weights=str(path)).see((pixels - mean) / std, labels)
+    told = TokenMix(label="teacher", weights=str(path), mean=(0.5, 0.5, 0.5), std=(0.3, 0.2, 0.1))
+    other = (pixels - 0.5) / torch.tensor([0.3, 0.2, 0.1]).view(3, 1, 1)
+    torch.testing.assert_close(told.see(other, labels).cam, known.cam, atol=1e-4, rtol=1e-4)
+
+
 def test_a_transformer_is_no_teacher(teacher, tmp_path):
     config = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
     backbone, head = build_backbone(config), torch.nn.Linear(64, 5)
     state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
     state |= {"heads.plain.weight": head.weight, "heads.plain.bias": head.bias}
-    about = {"kind": "backbone", "backbone": config.model_dump(mode="json")}
+    about = described(config)
     path = save_weights(tmp_path / "vit.safetensors", state, about).path
     policy = TokenMix(label="teacher", weights=str(path))
     with pytest.raises(ConfigError, match="convolutional"):
@@ -241,7 +258,7 @@ def test_errors(teacher, tmp_path):
     with pytest.raises(ConfigError, match="patch 0"):
         TokenMix(patch=0)
     state = {f"backbone.{key}": value for key, value in backbone.state_dict().items()}
-    about = {"kind": "backbone", "backbone": BACKBONE.model_dump(mode="json")}
+    about = described(BACKBONE)
     encoder = save_weights(tmp_path / "encoder.safetensors", state, about).path
     with pytest.raises(ConfigError, match="no classifier"):
         TokenMix(label="teacher", weights=str(encoder))
