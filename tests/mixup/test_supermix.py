@@ -232,8 +232,8 @@ def test_refused_options(options):
 
 
 def test_a_teacher_needs_classes(tmp_path):
-    config = BackboneConfig(channels=(4, 4, 6, 8))
+    config, card = BackboneConfig(channels=(4, 4, 6, 8)), {"mean": [0.5] * 3, "std": [0.2] * 3}
     path = tmp_path / "encoder.safetensors"
-    save_weights(path, prefixed(build_backbone(config), "backbone."), about_backbone(config, []))
+    save_weights(path, prefixed(build_backbone(config), "backbone."), about_backbone(config, [], card))
     with pytest.raises(ConfigError, match=r"encoder\.safetensors are an encoder's"):
         SuperMix(weights=str(path))

@@ -14,6 +14,7 @@ from samix.mixup.teacher import FrozenNetwork, frozen_network
 from samix.nn import build_backbone
 
 TINY = BackboneConfig(channels=(4, 4, 6, 8))
+CARD = {"mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.4]}
 GREY = ([0.5, 0.4, 0.3], [0.2, 0.3, 0.25])
 
 
@@ -27,7 +28,7 @@ def saved(path, heads=("plain", "mixed")):
     tensors = prefixed(classifier.backbone, "backbone.")
     for name in heads:
         tensors |= prefixed(classifier.heads[name], f"heads.{name}.")
-    save_weights(path, tensors, about_backbone(TINY, [], {"mean": [0.5] * 3, "std": [0.25] * 3}))
+    save_weights(path, tensors, about_backbone(TINY, [], CARD))
     return classifier
 
 
@@ -43,6 +44,18 @@ def test_a_classifier_of_this_project(tmp_path, heads, taken):
     torch.testing.assert_close(network(images()), want)
     assert network.classes == want.shape[1]
     assert not torch.allclose(classifier.heads["plain"].weight, classifier.heads["mixed"].weight)
+
+
+def test_images_are_normalised_as_the_files_were(tmp_path):
+    classifier = saved(tmp_path / "w.safetensors")
+    network = frozen_network("not read", str(tmp_path / "w.safetensors"), images_use=GREY)
+    mean, std, knows_mean, knows_std = (
+        torch.tensor(v, dtype=torch.float64).view(3, 1, 1) for v in (*GREY, CARD["mean"], CARD["std"])
+    )
+    shown = ((images().double() * std + mean - knows_mean) / knows_std).float()
+    want = classifier.heads["plain"](classifier.backbone(shown).pooled)
+    torch.testing.assert_close(network(images()), want, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(frozen_network("", str(tmp_path / "w.safetensors"))(images()), want, atol=1e-2)
 
 
 def test_an_encoder_has_maps_and_no_classes(tmp_path):

@@ -62,8 +62,11 @@ class FrozenNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) -> logits (N, classes)."""
-        logits: Tensor = self.net.forward_head(self.last_map(images))  # type: ignore[operator]
-        return logits if self.head is None else self.head(logits)
+        last = self.last_map(images)
+        if self.head is None:
+            return self.net.forward_head(last)  # type: ignore[operator,no-any-return]
+        logits: Tensor = self.head(self.net.forward_head(last, pre_logits=True))  # type: ignore[operator]
+        return logits
 
     def _prepared(self, images: Tensor) -> Tensor:
         images = images.float()
@@ -88,8 +91,8 @@ def frozen_network(
             or an encoder without any head.
         size: side to which images are resized first; None: the one that timm's weights were trained at, and
             for the project's files none.
-        images_use: (mean, std) that the images are normalised with, converted to those of timm's weights. The
-            project's files hold none: they are to be used on data that are normalised as they were.
+        images_use: (mean, std) that the images are normalised with, converted to those of the weights; None:
+            nothing is converted.
     Raises: ConfigError for a model that timm does not know or has no weights of; DataError for a file that is
         missing or of another network, and where nothing can be downloaded.
     """
@@ -101,7 +104,7 @@ def frozen_network(
             f"weights: there is no file {path}; give one, or {TIMM!r} to have timm download them."
         )
     if _is_ours(path):
-        return _from_project(WeightsFile(path), size)
+        return _from_project(WeightsFile(path), size, images_use)
     return _published(backbone, path, size, images_use)
 
 
@@ -135,14 +138,17 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _from_project(file: WeightsFile, size: int | None) -> FrozenNetwork:
+def _from_project(file: WeightsFile, size: int | None, images_use: Normalisation | None) -> FrozenNetwork:
     about = file.metadata
-    if "backbone" not in about:
-        raise DataError(f"weights: {file.path} (kind {about.get('kind')!r}) holds no backbone.")
+    if not {"backbone", "mean", "std"} <= about.keys():
+        raise DataError(
+            f"weights: {file.path} (kind {about.get('kind')!r}) holds no backbone with its mean and std."
+        )
     with torch.random.fork_rng(devices=[]):
         backbone = build_backbone(BackboneConfig(**about["backbone"]))
     backbone.load_state_dict(file.load("backbone."))
-    return FrozenNetwork(backbone.net, _head(file), size=size)
+    trained_on = about["mean"], about["std"]
+    return FrozenNetwork(backbone.net, _head(file), size=size, trained_on=trained_on, images_use=images_use)
 
 
 def _head(file: WeightsFile) -> nn.Linear | None:
