@@ -5,14 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.analysis.gallery import LAMS, PAIRS, TILE, gallery_policies, main, mixes, photographs, sheet
+from samix.analysis.gallery import PAIRS, TILE, main, photographs, sheet
+from samix.analysis.gallery_mixes import LAMS, Shown, share_of_first, shown_policies
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
-from samix.mixup import CutMix, FMix, Mixer, Mixup, SAMixP, StackMix
+from samix.jobs.moco import about_backbone
+from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, Parents, SAMixP, StackMix
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
-from samix.nn import build_backbone
+from samix.nn import Classifier, build_backbone
 
 COLOURS = [(220, 30, 30), (30, 30, 220), (30, 160, 30), (230, 200, 40)]
 
@@ -40,7 +42,7 @@ def tile(page, row, column):
 
 
 def test_every_policy_of_images_alone():
-    found = gallery_policies()
+    found = shown_policies()
     static = {"mixup", "cutmix", "fmix", "gridmix", "gridmix, cells", "resizemix", "smoothmix"}
     others = {"saliencymix", "guidedmixup, sr", "stackmix", "random_choice", "augmix", "pixmix"}
     assert found.keys() == static | others
@@ -51,29 +53,64 @@ def test_a_bundle_adds_its_own_row(tmp_path):
     config, mean, std = BackboneConfig(channels=(4, 4, 6, 8)), [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
     about = bundle_metadata(config, MixerConfig(), MaskAdjustConfig(mode="auto_label"), (mean, std))
     tensors = bundle_tensors(build_backbone(config), Mixer(6, MixerConfig()))
-    found = gallery_policies(save_weights(tmp_path / "bundle.safetensors", tensors, about).path)
-    assert list(found) == [*gallery_policies(), "samix_p"] and isinstance(found["samix_p"], SAMixP)
+    found = shown_policies(save_weights(tmp_path / "bundle.safetensors", tensors, about).path)
+    assert list(found) == [*shown_policies(), "samix_p"] and isinstance(found["samix_p"].policy, SAMixP)
     images = torch.rand(2, 1, 3, 16, 16)
     normalised = (images[0] - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    torch.testing.assert_close(found["samix_p"]._own(images[0]), normalised)
-    assert [mixed.lam for mixed in mixes(found["samix_p"], *images, 0)] == list(LAMS)
+    torch.testing.assert_close(found["samix_p"].policy._own(images[0]), normalised)
+    assert [mixed.lam for mixed in found["samix_p"].mixes(*images, 0)] == list(LAMS)
+
+
+def classifier_file(path, config, seed=0):
+    """Weights as the stage sl_training leaves them."""
+    torch.manual_seed(seed)
+    classifier = Classifier(build_backbone(config), 3, ["mixed"], shared=False)
+    tensors = {f"backbone.{key}": value for key, value in classifier.backbone.state_dict().items()}
+    tensors |= {f"heads.{key}": value for key, value in classifier.heads.state_dict().items()}
+    about = about_backbone(config, [], {"mean": [0.5] * 3, "std": [0.25] * 3})
+    return save_weights(path, tensors, {**about, "headline": "val_top1_mixed_q"}).path
+
+
+def test_networks_add_the_policies_that_ask_one(tmp_path):
+    """All but those that mix features or train a network; each has images and a share to show."""
+    cnn = classifier_file(tmp_path / "cnn.safetensors", BackboneConfig(channels=(4, 4, 6, 8)))
+    vit = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
+    found = shown_policies(networks=[cnn, classifier_file(tmp_path / "vit.safetensors", vit)])
+    shown = {name.partition(",")[0] for name in found}
+    hidden = {name for name, kind in POLICIES.items() if kind.cost == "T" or kind.inside != "never"}
+    assert shown == POLICIES.keys() - hidden and {"manifoldmix", "samix", "adautomix"} <= hidden
+    assert found["transmix"].eye.path.name == "vit.safetensors"
+    assert found["puzzlemix"].eye.path.name == "cnn.safetensors" and found["mixup"].eye is None
+    first, second = torch.rand(2, 1, 3, 32, 32)
+    for name, one in found.items():
+        for mixed in one.mixes(first, second, 1):
+            assert mixed.images[0].isfinite().all(), name
+            assert 0 <= share_of_first(mixed) <= 1.0001 or name in ("tokenmix", "snapmix"), name
+    assert shown_policies(networks=[cnn]).keys() < found.keys()
+
+
+def test_shares_of_several_parents():
+    shares = torch.tensor([[0.2, 1.0], [0.5, 0.0], [0.3, 0.0]])
+    parents = Parents(torch.tensor([[0, 1], [1, 0], [0, 0]]), shares)
+    assert share_of_first(Mixed(torch.zeros(2, 3, 1, 1), 0.9, parents=parents)) == pytest.approx(0.5)
+    assert share_of_first(Mixed(torch.zeros(2, 3, 1, 1), torch.tensor([0.25, 1.0]))) == 0.25
 
 
 def test_the_same_numbers_at_every_lam():
     """Masks over lam are nested, and what the policy says is what the host would get."""
     first, second = torch.rand(2, 1, 3, 16, 16)
     for policy in (CutMix(), FMix()):
-        masks = [mixed.mask for mixed in mixes(policy, first, second, 5)]
+        masks = [mixed.mask for mixed in Shown(policy).mixes(first, second, 5)]
         assert all((low <= high).all() for low, high in zip(masks, masks[1:], strict=False))
-    out = mixes(Mixup(), first, second, 5)
+    out = Shown(Mixup()).mixes(first, second, 5)
     for lam, mixed in zip(LAMS, out, strict=True):
         assert mixed.lam == lam
-        torch.testing.assert_close(mixed.images, lam * first + (1 - lam) * second)
+        torch.testing.assert_close(mixed.images[:1], lam * first + (1 - lam) * second)
 
 
 def test_pixels_of_the_sheet(folder):
     images = photographs(files(folder), seed=0)
-    page = sheet({"mixup": Mixup(), "stackmix": StackMix()}, images)
+    page = sheet({"mixup": Shown(Mixup()), "stackmix": Shown(StackMix())}, images)
     colours = np.array(COLOURS, float)
     for pair in range(PAIRS):
         first, second = colours[2 * pair], colours[2 * pair + 1]
@@ -93,7 +130,7 @@ def test_the_command(folder, tmp_path):
     one, two = ((tmp_path / "new" / f"{name}.png").read_bytes() for name in ("one", "two"))
     assert one == two
     with Image.open(tmp_path / "new/one.png") as page:
-        assert page.width > len(LAMS) * PAIRS * TILE and page.height > len(gallery_policies()) * TILE
+        assert page.width > len(LAMS) * PAIRS * TILE and page.height > len(shown_policies()) * TILE
 
 
 def test_photographs_of_a_folder_are_drawn_and_given_ones_kept(folder):

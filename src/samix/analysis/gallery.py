@@ -1,6 +1,7 @@
-"""Every policy on the same photographs: `python -m samix.analysis.gallery IMAGES OUT.png [--bundle PATH]`.
+"""Every policy on the same photographs: `python -m samix.analysis.gallery IMAGES OUT.png`.
 
-IMAGES is a folder, searched with all folders below it, or a list of image files.
+IMAGES is a folder, searched with all folders below it, or a list of image files. --network CLASSIFIER, once
+or more often, adds policies that ask a trained network, and --bundle BUNDLE adds SAMix-P.
 """
 
 from __future__ import annotations
@@ -14,40 +15,14 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
+from samix.analysis.gallery_mixes import LAMS, Shown, share_of_first, shown_policies
 from samix.core.errors import DataError
 from samix.data.sources.folder import SUFFIXES
-from samix.mixup import POLICIES, AttentiveMix, GridMix, GuidedMixup, Guides, Mixed, Policy, SAMixP, Seen
 
-LAMS = (0.25, 0.5, 0.75)
 PAIRS = 2
 TILE = 112
 _GAP, _CAPTION, _NAME, _BETWEEN = 3, 15, 118, 12  # pixels: around tiles, below them, left of them, two pairs
 _INK, _GREY = (25, 25, 25), (110, 110, 110)
-
-
-def gallery_policies(bundle: Path | None = None) -> dict[str, Policy]:
-    """Policies of the table that need nothing but images, by name, and SAMix-P if there is a bundle."""
-    # the others come with a network
-    built = {n: kind() for n, kind in POLICIES.items() if kind.cost != "T" and kind is not AttentiveMix}
-    found: dict[str, Policy] = {}
-    for name, policy in built.items():
-        if not policy.needs and not policy.after and policy.inside == "never":
-            found[name] = policy
-        if name == "gridmix":  # its two forms look like two policies
-            found["gridmix, cells"] = GridMix("cells")
-        if name == "guidedmixup":  # the form that needs no gradient
-            found["guidedmixup, sr"] = GuidedMixup("sr")
-    if bundle is not None:
-        found["samix_p"] = SAMixP.from_file(bundle, images_use=([0.0] * 3, [1.0] * 3))
-    return found
-
-
-@torch.no_grad()
-def mixes(policy: Policy, first: Tensor, second: Tensor, seed: int) -> list[Mixed]:
-    """One pair of images (1, 3, H, W) in [0, 1] at each of LAMS, with the same random numbers."""
-    unknown = Seen(labels=torch.full((1,), -1))
-    guides = Guides(policy.see(first, unknown), policy.see(second, unknown))
-    return [policy(first, second, lam, generator=np.random.default_rng(seed), guides=guides) for lam in LAMS]
 
 
 def photographs(images: Sequence[Path], seed: int, size: int = TILE) -> list[Tensor]:
@@ -67,7 +42,7 @@ def photographs(images: Sequence[Path], seed: int, size: int = TILE) -> list[Ten
     return [_read(path, size) for path in files[: 2 * PAIRS]]
 
 
-def sheet(policies: dict[str, Policy], images: Sequence[Tensor], seed: int = 0) -> Image.Image:
+def sheet(policies: dict[str, Shown], images: Sequence[Tensor], seed: int = 0) -> Image.Image:
     """A row for each policy; for each pair of `images` (1, 3, S, S) the mixes over LAMS.
 
     The number below a mix is the weight of the first image's label.
@@ -79,10 +54,12 @@ def sheet(policies: dict[str, Policy], images: Sequence[Tensor], seed: int = 0) 
     for pair, (first, second) in enumerate(zip(images[::2], images[1::2], strict=True)):
         for place, (image, title) in enumerate(((first, "first image"), (second, "second image"))):
             _paste(page, draw, (0, pair * len(LAMS) + place), image, title)
-        for row, (name, policy) in enumerate(policies.items(), start=1):
+        for row, (name, shown) in enumerate(policies.items(), start=1):
             _name(draw, row, name)
-            for column, mixed in enumerate(mixes(policy, first, second, seed)):
-                _paste(page, draw, (row, pair * len(LAMS) + column), mixed.images, _label(mixed))
+            for column, mixed in enumerate(shown.mixes(first, second, seed)):
+                _paste(
+                    page, draw, (row, pair * len(LAMS) + column), mixed.images, f"{share_of_first(mixed):.2f}"
+                )
         left, top = _corner(0, pair * len(LAMS) + len(LAMS) - 1)
         asked = "  ".join(f"{lam:g}" for lam in LAMS)
         draw.text((left + 6, top + TILE / 2), f"below, lam is\n{asked}", _GREY, _font(13), anchor="lm")
@@ -94,10 +71,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m samix.analysis.gallery", description=__doc__)
     parser.add_argument("images", type=Path, nargs="+", help="a folder of photographs, or four of them")
     parser.add_argument("out", type=Path, help="the sheet, a PNG file")
+    parser.add_argument(
+        "--network",
+        type=Path,
+        action="append",
+        default=[],
+        help="a classifier of the stage sl_training, for policies that ask one; a convolutional one and a "
+        "transformer for all of them",
+    )
     parser.add_argument("--bundle", type=Path, help="a trained Mixer, to show SAMix-P as well")
     parser.add_argument("--seed", type=int, default=0, help="draws photographs, boxes and masks")
     given = parser.parse_args(arguments)
-    page = sheet(gallery_policies(given.bundle), photographs(given.images, given.seed), given.seed)
+    page = sheet(
+        shown_policies(given.bundle, given.network), photographs(given.images, given.seed), given.seed
+    )
     given.out.parent.mkdir(parents=True, exist_ok=True)
     # 256 colours are enough for thumbnails, and a third of the size
     page.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(given.out, optimize=True)
@@ -114,10 +101,6 @@ def _read(path: Path, size: int) -> Tensor:
     except OSError as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255
-
-
-def _label(mixed: Mixed) -> str:
-    return f"{float(mixed.lam):.2f}"  # one image: a number or a tensor of one
 
 
 def _corner(row: int, column: int) -> tuple[int, int]:
