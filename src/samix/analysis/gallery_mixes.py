@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from samix.mixup import POLICIES, GridMix, GuidedMixup, Mixed, Pairing, Policy, SAMixP, Seen, mix
+from samix.mixup import (
+    POLICIES,
+    AttentiveMix,
+    GridMix,
+    GuidedMixup,
+    Mixed,
+    Pairing,
+    Policy,
+    SAMixP,
+    Seen,
+    SuperMix,
+    mix,
+)
 from samix.mixup.host import Host, offer_of
 from samix.mixup.table import Offer, refusal
 from samix.nn import Classifier, load_classifier
@@ -103,8 +114,7 @@ def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) ->
     for name, kind in POLICIES.items():
         if kind.cost == "T" or kind.inside != "never":
             continue
-        brings_network = "backbone" in inspect.signature(kind).parameters
-        shown = _with_network(kind, eyes) if brings_network else _of(kind(), eyes)
+        shown = _with_network(kind, eyes) if kind in (AttentiveMix, SuperMix) else _of(kind(), eyes)
         if shown is not None:
             found[name] = shown
         if name == "gridmix":  # its two forms look like two policies
