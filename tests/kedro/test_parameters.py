@@ -52,8 +52,8 @@ def test_an_unknown_top_level_key_is_named_with_its_neighbours():
 
 
 def test_an_unknown_nested_key_is_named_with_its_neighbours():
-    text = message(ssl_training={"policy": {"nam": "cutmix"}})
-    assert "ssl_training.policy.nam: unknown. Did you mean 'name'? Known: alpha, name, options." in text
+    text = message(ssl_training={"policy": {"nme": "cutmix"}})
+    assert "ssl_training.policy.nme: unknown. Did you mean 'name'? Known: alpha, lam, name, options." in text
 
 
 @pytest.mark.parametrize(
