@@ -54,6 +54,9 @@ def plan(config: BenchmarkConfig, settings: TrialSettings, bench: Bench) -> list
     A policy that a backbone or the host cannot work with is refused; everything else that is wrong is an
     error. Raises: ConfigError that names the entry and the key at fault.
     """
+    # the first validation would import it, and the first cell's time would tell of that
+    import torchmetrics.functional.classification  # noqa: F401
+
     common = settings.changed(config.common, f"{SECTION}.common")
     cells: list[Cell] = []
     for backbone, on_backbone in _backbones(config, common):
