@@ -86,6 +86,9 @@ def main(argv: list[str] | None = None) -> Rows:
     AcceleratorState._reset_state(reset_partial_state=True)
     cpu = arguments.device == "cpu" or not torch.cuda.is_available()
     accelerator = Accelerator(cpu=cpu, mixed_precision=arguments.precision)
+    # as a process that trains: having once let go of this much, glibc keeps memory instead of returning it,
+    # after which the page faults of the next allocation would take longer than mixing
+    torch.zeros(31 * 2**20, dtype=torch.uint8)
     rows = []
     for name in arguments.policies:
         rows.append(_row(name, arguments, accelerator))
