@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 Rows = list[dict[str, Any]]
-LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "pillow", "kedro")
+LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "pillow", "kedro", "mlflow")
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from samix import settings
+from samix.config.benchmark import BenchmarkConfig
 from samix.config.data import DataConfig
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
@@ -31,6 +32,7 @@ MODELS = {
     "linear_evaluation": LinearEvaluationConfig,
     "detection_transfer": DetectionConfig,
     "training": TrainingConfig,
+    "mixup_benchmark": BenchmarkConfig,
 }
 
 

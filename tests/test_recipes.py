@@ -238,3 +238,11 @@ def test_self_supervised_recipe_trains(name, two_steps, tmp_path):
         assert any(key.startswith(f"momentum_{part}") for key in moved), part
     assert any(key.startswith("mixer_training.mixer.content") for key in moved)
     assert sorted(learner.queue.index.tolist()) == [0, 1, 2, 3]  # two batches of two are all images
+
+
+@pytest.mark.parametrize("name", sorted({row.split()[0] for row in RECIPES}))
+def test_the_benchmark_trains_as_long_as_the_recipe(name):
+    benchmark = Settings(name, {}).mixup_benchmark
+    assert benchmark.epochs is None and benchmark.mixer_epochs is None
+    if Settings(name, {}).data_preparation.source == "folder":  # a folder does not tell what it holds
+        assert name.startswith(benchmark.alphas)

@@ -30,7 +30,8 @@ def test_every_policy_meets_every_backbone_and_seed(bench):
     dm = {"policy": "cutmix", "label": "dm", "alpha": 3, "changes": {"supervised.mixed_loss.name": "dm_ce"}}
     wrn = {"model": "resnet18", "label": "wide", "changes": {"channels": [4, 4, 8, 16]}}
     common = {"supervised.label_smoothing": 0.1}
-    cells = cells_of(bench, ["none", dm], backbones=["resnet18", wrn], seeds=[3, 5], epochs=7, common=common)
+    lengths = {"epochs": 7, "mixer_epochs": 2}
+    cells = cells_of(bench, ["none", dm], backbones=["resnet18", wrn], seeds=[3, 5], common=common, **lengths)
     assert [(cell.group, cell.name, cell.seed) for cell in cells] == [
         (backbone, name, seed)
         for backbone in ("resnet18", "wide")
@@ -38,7 +39,8 @@ def test_every_policy_meets_every_backbone_and_seed(bench):
         for seed in (3, 5)
     ]
     last = cells[-1].settings
-    assert last.sl_training.epochs == 7 and last.supervised.label_smoothing == 0.1
+    assert last.sl_training.epochs == 7 and last.mixer_pretraining_sl.epochs == 2
+    assert last.supervised.label_smoothing == 0.1
     assert (last.supervised.mixed_loss.name, last.sl_training.policy.alpha) == ("dm_ce", 3)
     assert last.model.backbone.channels == (4, 4, 8, 16)
     assert cells[0].settings.model == SETTINGS.model and cells[0].settings.supervised.mixed_loss.name == "ce"

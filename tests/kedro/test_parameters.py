@@ -6,6 +6,7 @@ import pytest
 from kedro.pipeline import Node, Pipeline
 
 from samix.config.stages import SSLTrainingConfig
+from samix.config.trials import AblationConfig
 from samix.core.errors import ConfigError
 from samix.kedro.parameters import check_parameters, declared_types
 
@@ -81,3 +82,14 @@ def test_all_mistakes_come_at_once():
     text = message(sed=1, seed="abc", ssl_training={"epochs": 0, "epoch": 1})
     assert text.startswith("4 parameters cannot be used:\n")
     assert len(text.splitlines()) == 5
+
+
+def compare(config: AblationConfig) -> None:
+    """A node with a list of models."""
+
+
+def test_a_mistake_inside_a_list_is_named_by_its_place():
+    pipelines = [Pipeline([Node(compare, "params:ablation", None)])]
+    variants = [{"name": "one"}, {"name": "two", "changes": {}, "hots": "ssl"}]
+    with pytest.raises(ConfigError, match=r"ablation\.variants\.1\.hots: unknown\. .*host"):
+        check_parameters({"ablation": {"variants": variants}}, pipelines)

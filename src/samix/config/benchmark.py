@@ -79,6 +79,9 @@ class BenchmarkConfig(Config):
     epochs: int | None = Field(
         None, ge=1, description="of every training; null: those of sl_training or ssl_training"
     )
+    mixer_epochs: int | None = Field(
+        None, ge=1, description="of the Mixer's pre-training for samix_p; null: those of its stage"
+    )
     alphas: DataSet | None = Field(
         None,
         description="data set whose default alphas are taken; null: that of the source, or CIFAR's",

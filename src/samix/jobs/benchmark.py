@@ -28,6 +28,8 @@ from samix.mixup import POLICIES
 from samix.training.launch import check_devices
 
 SECTION = "mixup_benchmark"
+STAGES = {"sl": ("sl_training", "mixer_pretraining_sl"), "ssl": ("ssl_training", "mixer_pretraining")}
+"""Of each host: the stage that trains with a policy, and the one that trains samix_p's Mixer."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,15 @@ def _changes(
     config: BenchmarkConfig, entry: PolicyEntry, settings: TrialSettings, bench: Bench
 ) -> dict[str, Any]:
     """What an entry stands for, its own changes last."""
-    stage = "sl_training" if config.host == "sl" else "ssl_training"
+    stage, mixer = STAGES[config.host]
     alpha = entry.alpha
     if alpha is None:
         family = family_of(settings.model.backbone.name)
         alpha = default_alpha(entry.policy, config.alphas or bench.card["source"], family)
     policy = {"name": entry.policy, "alpha": alpha, "options": entry.options}
-    length = {} if config.epochs is None else {f"{stage}.epochs": config.epochs}
-    return {f"{stage}.policy": policy, **length, **entry.changes}
+    lengths = {f"{stage}.epochs": config.epochs, f"{mixer}.epochs": config.mixer_epochs}
+    given = {key: epochs for key, epochs in lengths.items() if epochs is not None}
+    return {f"{stage}.policy": policy, **given, **entry.changes}
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from samix.kedro.provenance import command, commit, flatten, pipeline_name, vers
 log = logging.getLogger(__name__)
 
 DATASET_CARD = "data_preparation.dataset_card"
+COMPARISONS = ("samix_ablation", "mixup_benchmark")
+"""Pipelines of many trainings."""
 
 
 class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
@@ -152,8 +154,10 @@ def plain(value: Any) -> Any:
 
 def _headline(pipeline: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What tells runs apart at a glance; what a project does not have is left out."""
-    trained = "sl_training" if "sl" in pipeline.split("_") else "ssl_training"
-    keys = {"data": "data_preparation.source", "policy": f"{trained}.policy.name", "seed": "seed"}
+    keys = {"data": "data_preparation.source"}
+    if pipeline not in COMPARISONS:  # their child runs have policies and seeds of their own
+        trained = "sl_training" if "sl" in pipeline.split("_") else "ssl_training"
+        keys |= {"policy": f"{trained}.policy.name", "seed": "seed"}
     found = {name: _at(parameters, key) for name, key in keys.items()}
     return {name: value for name, value in found.items() if value is not None}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
 from kedro.pipeline import Pipeline
@@ -80,10 +80,14 @@ def _sentence(key: str, annotation: Any, detail: ErrorDetails) -> str:
 
 
 def _model_at(annotation: Any, path: list[str]) -> type[BaseModel]:
-    """The model that the keys of `path` lead to from `annotation`."""
-    model = next(
-        part
-        for part in (annotation, *get_args(annotation))
-        if inspect.isclass(part) and issubclass(part, BaseModel)
-    )
-    return _model_at(model.model_fields[path[0]].annotation, path[1:]) if path else model
+    """The model that the keys of `path`, places in lists among them, lead to from `annotation`."""
+    model = next(part for part in _parts(annotation) if inspect.isclass(part) and issubclass(part, BaseModel))
+    keys = [key for key in path if not key.isdigit()]
+    return _model_at(model.model_fields[keys[0]].annotation, keys[1:]) if keys else model
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """A type and, of unions and containers, the types inside it."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
