@@ -79,7 +79,7 @@ class MoCo(Learner):
 
         keys = InstanceTargets(seen_k.projection, batch.index)
         logits = objective.logits(query.projection, keys)
-        plain = objective.point_loss(query.projection, keys).mean()
+        plain = objective.loss_of(logits).mean()
         metrics = {"loss_ssl": plain.detach(), "queue_top1": (logits.argmax(1) == 0).float().mean()}
         loss = plain
         if self.policy is not None:

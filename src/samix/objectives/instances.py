@@ -38,7 +38,12 @@ class InstanceObjective:
 
         Each call has its own softmax: the other parent of a mixed image is neither positive nor negative.
         """
-        return F.cross_entropy(self.logits(outputs, targets), self._first(outputs), reduction="none")
+        return self.loss_of(self.logits(outputs, targets))
+
+    def loss_of(self, logits: Tensor) -> Tensor:
+        """Cross-entropy (N,) of `logits`, of which the first is the positive's."""
+        positive = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        return F.cross_entropy(logits, positive, reduction="none")
 
     def logits(self, outputs: Tensor, targets: InstanceTargets) -> Tensor:
         """(N, 1 + K): the positive, then the queue, over temperature."""
@@ -59,7 +64,3 @@ class InstanceObjective:
     def distinct(self, first: InstanceTargets, second: InstanceTargets) -> Tensor:
         """Pairs of two different images."""
         return first.index != second.index
-
-    @staticmethod
-    def _first(outputs: Tensor) -> Tensor:
-        return torch.zeros(len(outputs), dtype=torch.long, device=outputs.device)
