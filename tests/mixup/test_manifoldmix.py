@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.learners.mixing import Host
 from samix.mixup import ManifoldMix, Pairing, RandomChoice, mix
+from samix.mixup.host import Host
 from samix.nn import Classifier, build_backbone
 
 
