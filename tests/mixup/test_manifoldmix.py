@@ -61,7 +61,7 @@ def test_the_network_goes_on_with_mixed_features(lam):
     net, images, index = classifier.backbone.net, torch.randn(3, 3, 32, 32), torch.tensor([2, 0, 1])
     out = run(ManifoldMix((2,)), images, lam, index=index)
     host = Host(classifier, lambda features: classifier.logits(features, "mixed"))
-    found = host.run(ManifoldMix((2,)), out, Pairing(index)).outputs
+    found, _ = host.run(ManifoldMix((2,)), out, Pairing(index))
     h = net.maxpool(net.act1(net.bn1(net.conv1(images))))
     h = net.layer2(net.layer1(h))
     share = torch.as_tensor(lam, dtype=torch.float32).expand(3).view(3, 1, 1, 1)
