@@ -17,7 +17,7 @@ from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTra
 from samix.learners.moco import MoCo
 from samix.learners.supervised import Supervised, head_names
 from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
-from samix.mixup import POLICIES, AdAutoMix, Mixer, RandomChoice, SAMix, SAMixP
+from samix.mixup import POLICIES, AdAutoMix, GuidedMixup, Mixer, RandomChoice, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.host import offer_of
 from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
@@ -34,6 +34,7 @@ MATRIX = {
 BY_LABEL = MaskAdjustConfig(mode="auto_label")
 VARIANTS = {
     "samix_p by label": lambda: by_label(),
+    "guidedmixup by itself": lambda: GuidedMixup("sr"),
     "choice of inter_intra": lambda: RandomChoice(("mixup", "inter_intra"), (None, None)),
     "choice of stackmix": lambda: RandomChoice(("mixup", "stackmix"), (None, None), (0.0, 1.0)),
 }
@@ -140,7 +141,7 @@ def test_the_matrix_is_true(name, scenario):
 def test_options_change_what_a_policy_needs(name, scenario):
     policy = VARIANTS[name]()
     reason = refusal(policy, SCENARIOS[scenario])
-    wanted = "ViT" if "stackmix" in name else "instance"
+    wanted = {"choice of stackmix": "ViT", "guidedmixup by itself": "nowhere"}.get(name, "instance")
     assert (reason is not None) == (wanted in scenario)
     require_as_told(policy, scenario, reason)
 
@@ -169,9 +170,15 @@ def test_features_of_another_view_are_not_mixed():
         moco_host(policy, CNN, labels=False, config=CONFIG.model_copy(update={"cross_view": "swap"}))
 
 
-def test_one_lam_a_sample_where_the_policy_takes_it():
-    learner = class_host(example("mixup"), CNN, lam_per_sample=True)
-    require_step(learner)
+@pytest.mark.parametrize("name", [name for name in POLICIES if example(name).per_sample])
+def test_one_lam_a_sample_where_the_policy_takes_it(name):
+    torch.manual_seed(0)
+    policy = example(name)
+    backbone = CNN if refusal(policy, SCENARIOS["class, CNN"]) is None else VIT
+    require_step(class_host(policy, backbone, lam_per_sample=True))
+
+
+def test_one_lam_a_sample_is_refused_elsewhere():
     with pytest.raises(ConfigError, match=r"policy\.lam"):
         class_host(example("fmix"), CNN, lam_per_sample=True)
 

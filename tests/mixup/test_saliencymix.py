@@ -79,17 +79,17 @@ def boxed(centre, size, lam):
     return range(max(0, centre - half), min(size, centre + half))
 
 
-@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("own_boxes", [False, True])
 @pytest.mark.parametrize("lam", [0.0, 0.37, 0.8, 0.99, 1.0])
 @pytest.mark.parametrize("size", [(16, 16), (9, 22)])
-def test_box_around_the_most_salient_pixel(per_sample, lam, size):
+def test_box_around_the_most_salient_pixel(own_boxes, lam, size):
     noise = torch.Generator().manual_seed(3)
     first, second = torch.rand(2, 4, 3, *size, generator=noise)
     options = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    out = SaliencyMix(**options, per_sample=per_sample)(first, second, lam, generator=None, guides=None)
+    out = SaliencyMix(**options, own_boxes=own_boxes)(first, second, lam, generator=None, guides=None)
     centres = []
     for n in range(4):
-        saliency = naive_saliency(second[n if per_sample else 0])
+        saliency = naive_saliency(second[n if own_boxes else 0])
         centres.append(divmod(int(saliency.argmax()), size[1]))
         rows, columns = (boxed(centre, s, lam) for centre, s in zip(centres[-1], size, strict=True))
         for y, x in np.ndindex(*size):
@@ -97,7 +97,7 @@ def test_box_around_the_most_salient_pixel(per_sample, lam, size):
             assert out.mask[n, 0, y, x] == (not pasted)
             assert torch.equal(out.images[n, :, y, x], (second if pasted else first)[n, :, y, x])
         assert out.lam[n].item() == pytest.approx(1 - len(rows) * len(columns) / math.prod(size), abs=1e-6)
-    assert len(set(centres)) == (4 if per_sample else 1)
+    assert len(set(centres)) == (4 if own_boxes else 1)
 
 
 def test_first_of_equals():
@@ -114,8 +114,8 @@ def test_images_are_looked_at_as_they_were():
     images = torch.rand(6, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     normalised = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     first = torch.zeros_like(images)
-    plain = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), per_sample=True)
-    told = SaliencyMix(mean, std, per_sample=True)
+    plain = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), own_boxes=True)
+    told = SaliencyMix(mean, std, own_boxes=True)
     masks = [
         policy(first, second, 0.7, generator=None, guides=None).mask
         for policy, second in ((plain, images), (told, normalised), (plain, normalised))
@@ -128,9 +128,9 @@ def test_without_mean_and_std_images_are_stretched():
     images = torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     images[:, :, 0, 0], images[:, :, 0, 1] = 0, 1
     first = torch.zeros_like(images)
-    plain = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), per_sample=True)
+    plain = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), own_boxes=True)
     want = plain(first, images, 0.7, generator=None, guides=None).mask
-    got = SaliencyMix(per_sample=True)(first, images * 4 - 2, 0.7, generator=None, guides=None).mask
+    got = SaliencyMix(own_boxes=True)(first, images * 4 - 2, 0.7, generator=None, guides=None).mask
     assert torch.equal(got, want)
 
 

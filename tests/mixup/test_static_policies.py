@@ -42,7 +42,7 @@ STATIC = {
     "smoothmix": SmoothMix(),
     "smoothmix released": SmoothMix(as_released=True),
     "saliencymix": SaliencyMix(),
-    "saliencymix per sample": SaliencyMix(per_sample=True),
+    "saliencymix per sample": SaliencyMix(own_boxes=True),
     "guidedmixup": GuidedMixup("sr"),
     "stackmix": StackMix(),
     "stackmix below": StackMix("below"),

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Cost, Guides, Mixed, Policy, Ratio, blend
-from samix.mixup.boxes import draw_box, draw_boxes
+from samix.mixup.base import Cost, Guides, Mixed, Pairing, Policy, Ratio, blend
+from samix.mixup.boxes import Box, draw_box, draw_boxes
 
 
 class CutMix(Policy):
@@ -27,6 +27,27 @@ class CutMix(Policy):
             mask = boxes.mask_outside(first)
             return Mixed(blend(first, second, mask), boxes.share_outside(first), mask)
         box = draw_box(first, math.sqrt(1 - lam), generator)
-        images = first.clone()
-        images[box.at] = second[box.at]
-        return Mixed(images, box.share_outside(first), box.mask_outside(first))
+        return _pasted(first, second[box.at], box)
+
+    def pairs(
+        self,
+        images: Tensor,
+        others: Tensor,
+        pairing: Pairing,
+        lam: Ratio,
+        *,
+        generator: np.random.Generator,
+        guides: Guides,
+    ) -> Mixed:
+        """See Policy; of the partners only what is in the box is gathered."""
+        if isinstance(lam, np.ndarray):
+            return super().pairs(images, others, pairing, lam, generator=generator, guides=guides)
+        box = draw_box(images, math.sqrt(1 - lam), generator)
+        return _pasted(images, pairing.of(others[box.at]), box)
+
+
+def _pasted(images: Tensor, inside: Tensor, box: Box) -> Mixed:
+    """`inside` (N, 3, h, w) pasted into the box of a copy of the images."""
+    mixed = images.clone()
+    mixed[box.at] = inside
+    return Mixed(mixed, box.share_outside(images), box.mask_outside(images))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Cost, Guides, Mixed, Policy, Ratio
+from samix.mixup.base import Cost, Guides, Mixed, Pairing, Policy, Ratio
 from samix.mixup.boxes import weights
 
 
@@ -23,6 +23,20 @@ class Mixup(Policy):
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed without a mask. Draws nothing."""
         share = weights(lam, first)
         return Mixed(linear(first, second, share), share)
+
+    def pairs(
+        self,
+        images: Tensor,
+        others: Tensor,
+        pairing: Pairing,
+        lam: Ratio,
+        *,
+        generator: np.random.Generator,
+        guides: Guides,
+    ) -> Mixed:
+        """See Policy; mixes into the gathered partners, which saves the memory of another batch."""
+        share = weights(lam, images)
+        return Mixed(pairing.of(others).lerp_(images, as_weight(share, images)), share)
 
 
 def linear(first: Tensor, second: Tensor, lam: float | Tensor) -> Tensor:

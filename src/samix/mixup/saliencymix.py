@@ -19,7 +19,7 @@ Channels = tuple[float, float, float]
 class SaliencyMix(Policy):
     """CutMix whose box lies around the most salient pixel of `second`; lam becomes the true share of `first`.
 
-    One box a batch, around the first image of `second`; per_sample: each around its own. mean and std are
+    One box a batch, around the first image of `second`; own_boxes: each around its own. mean and std are
     those the images were normalised by, because the detector works on bytes; without them each image is
     stretched from its darkest to its lightest value.
     """
@@ -27,14 +27,14 @@ class SaliencyMix(Policy):
     cost: ClassVar[Cost] = "L"
 
     def __init__(
-        self, mean: Channels | None = None, std: Channels | None = None, per_sample: bool = False
+        self, mean: Channels | None = None, std: Channels | None = None, own_boxes: bool = False
     ) -> None:
         """Raises: ConfigError for only one of mean and std."""
         super().__init__()
         if (mean is None) != (std is None):
             raise ConfigError("SaliencyMix: mean and std belong together; give both or none")
         self.normalisation = None if mean is None or std is None else (mean, std)
-        self.per_sample = per_sample
+        self.own_boxes = own_boxes
 
     @torch.no_grad()
     def forward(
@@ -43,7 +43,7 @@ class SaliencyMix(Policy):
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed with lam (N,) and its box as mask. Draws nothing."""
         height, width = first.shape[-2:]
         saliency = fine_grained_saliency(
-            as_shown(second if self.per_sample else second[:1], self.normalisation)
+            as_shown(second if self.own_boxes else second[:1], self.normalisation)
         )
         peak = saliency.flatten(1).argmax(1)
         ratio = math.sqrt(1 - lam)
