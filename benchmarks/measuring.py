@@ -101,9 +101,12 @@ def machine() -> str:
 
 
 def _relative(argv: Sequence[str]) -> list[str]:
-    """The command as it is typed at the root of the project."""
-    script = Path(argv[0])
-    return [str(Path(script.parent.name) / script.name), *argv[1:]]
+    """The command as it is typed at the root of the project, without the file it writes."""
+    script, options = Path(argv[0]), list(argv[1:])
+    if "--json" in options:
+        place = options.index("--json")
+        del options[place : place + 2]
+    return [str(Path(script.parent.name) / script.name), *options]
 
 
 def _shown(value: Any) -> str:

@@ -85,6 +85,15 @@ def test_momentum_update_is_a_share_of_the_step(benchmark):
         assert 0 < row["ema_percent"] < 100
 
 
+def test_changes_are_measured_before_and_after(benchmark):
+    rows = benchmark("changes", *TINY[:9], "--precision", "bf16")["rows"]
+    assert {row["kept"] for row in rows} == {"yes", "no"}
+    changes = {row["change"] for row in rows}
+    assert {"update by SGD", "layout, forward and backward", "partners of a batch"} <= changes
+    for row in rows:
+        assert row["gain"] == pytest.approx(row["before_ms"] / row["after_ms"]) and row["gain"] > 0
+
+
 def test_augmentation_is_measured_against_pil(benchmark):
     rows = benchmark("augment", "--size", "16", "--images", "8")["rows"]
     assert [row["name"] for row in rows] == ["batched", "v2", "pil"]

@@ -53,10 +53,10 @@ def made(net, name, decay_all=True):
 @pytest.mark.parametrize("decay_all", [True, False])
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_a_fused_update_is_that_of_torchs_plain_optimiser(name, decay_all, dtype, tolerance):
+def test_the_update_is_that_of_torchs_plain_optimiser(name, decay_all, dtype, tolerance):
     net, reference = network(dtype), network(dtype)
     optimizer, plain = made(net, name, decay_all), PLAIN[name](groups_by_hand(reference, decay_all))
-    assert all(group["fused"] for group in optimizer.param_groups)
+    assert all(bool(group["fused"]) == ("adam" in name) for group in optimizer.param_groups)
     steps(net, optimizer, range(8))
     steps(reference, plain, range(8))
     for (key, found), expected in zip(net.named_parameters(), reference.parameters(), strict=True):
@@ -67,7 +67,7 @@ def test_a_fused_update_is_that_of_torchs_plain_optimiser(name, decay_all, dtype
 
 def test_a_rate_that_changes_reaches_the_fused_update():
     net, reference = network(torch.float64), network(torch.float64)
-    optimizer, plain = made(net, "momentum"), PLAIN["momentum"](groups_by_hand(reference, True))
+    optimizer, plain = made(net, "adamw"), PLAIN["adamw"](groups_by_hand(reference, True))
     for number in range(4):
         for group in [*optimizer.param_groups, *plain.param_groups]:
             group["lr"] = 0.1 / (number + 1)

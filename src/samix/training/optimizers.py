@@ -8,20 +8,20 @@ import torch
 from timm.optim import create_optimizer_v2, get_optimizer_class, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import Adam, Optimizer
 
 from samix.config.training import OptimizerConfig
 from samix.learners.base import ParameterSet
 
 
 def make_optimizer(parameters: ParameterSet) -> Optimizer:
-    """timm's optimiser of these modules' trainable parameters, with torch's fused update where it has one."""
+    """timm's optimiser of these modules' trainable parameters, with torch's fused update where it pays."""
     config = parameters.optimizer
     module = torch.nn.ModuleList(parameters.modules)
     kind = get_optimizer_class(config.name.lower().split("_")[-1], bind_defaults=False)
-    # one kernel for the whole update; on a CPU, torch would else go from tensor to tensor
-    has_fused = isinstance(kind, type) and issubclass(kind, SGD | Adam)
-    options: dict[str, Any] = {"fused": True} if has_fused else {}
+    # one kernel for the whole update, twice as fast on a CPU; SGD's fused one gains nothing there
+    pays = isinstance(kind, type) and issubclass(kind, Adam)
+    options: dict[str, Any] = {"fused": True} if pays else {}
     return create_optimizer_v2(
         module if config.decay_all else _groups(module, config),
         opt=config.name,
