@@ -58,7 +58,11 @@ def test_groups_are_chosen_by_name():
 
 def test_supervised_trials_share_the_mixer_and_are_done_once(bench):
     first = bench.run(trial("sl", "samix_p"), None)
-    assert 0 <= first["top1"] <= 100 and first["top1"] == first["top1_mixed_q"]
+    assert (
+        0 <= first["top1"] <= 100
+        and first["top1"] == first["top1_mixed_q"]
+        and 0 <= first["top1_last"] <= 100
+    )
     assert first["seconds_per_epoch"] > 0 and first["peak_memory_mb"] > 0
     assert first["pretraining_seconds"] > 0
     assert folders(bench) == ["mixer_pretraining_sl", "sl_training"]

@@ -14,6 +14,7 @@ _HEAD = (
     "policy",
     "alpha",
     "top-1 (%)",
+    "last epoch (%)",
     "gain over plain",
     "trials",
     "seconds an epoch",
@@ -25,7 +26,8 @@ _METHOD = """\
 * Top-1 (%) of a trial is the median of its validation accuracies after each of the last 10 epochs, or after
   all of them where there are fewer; not the best epoch. Where a training has several networks and heads, the
   momentum network's comes before the online one's, and the mixed head's before the plain one's. In
-  self-supervised training it is that of the linear classifier on frozen features.
+  self-supervised training it is that of the linear classifier on frozen features. The last epoch's accuracy
+  stands beside it: after few epochs the median still has those of the beginning.
 * The tables show mean ± sample standard deviation over the seeds that finished. The gain is the mean ±
   standard deviation of the differences to the plain row (no mixing) of the same backbone and seed.
 * Seconds an epoch are wall-clock, validation and checkpoints included, of the training itself, as they were
@@ -40,13 +42,13 @@ def benchmark_table(trials: pd.DataFrame) -> pd.DataFrame:
     """One row a policy and backbone, in the order of the trials.
 
     Args: trials, one row a training with backbone, label, policy, alpha, seed, status, and where it finished
-    top1 (%), seconds_per_epoch, peak_memory_mb and, of a frozen Mixer, pretraining_seconds.
-    Returns: KEYS, top1_mean, top1_std, gain_mean, gain_std (of the differences to the plain row, seed by
-    seed), trials that finished, failed, refused, and the least of the seeds' seconds_per_epoch, relative_cost
+    top1 and top1_last (%), seconds_per_epoch, peak_memory_mb and, of a frozen Mixer, pretraining_seconds.
+    Returns: KEYS, top1_mean, top1_std, the same of top1_last, gain_mean, gain_std (of the differences to the
+    plain row, seed by seed), trials that finished, failed, refused, and the least of the seeds' seconds_per_epoch, relative_cost
     (to the plain row), pretraining_seconds and peak_memory_mb. NaN where there is nothing to tell.
     """
-    figures = ["top1", "seconds_per_epoch", "peak_memory_mb", "pretraining_seconds"]
-    trials = trials.reindex(columns=[*KEYS, "seed", "status", *figures])
+    costs = ["seconds_per_epoch", "peak_memory_mb", "pretraining_seconds"]
+    trials = trials.reindex(columns=[*KEYS, "seed", "status", "top1", "top1_last", *costs])
     trials = trials.assign(gain=trials["top1"] - _of_plain(trials, ["backbone", "seed"], "top1"))
     for status in ("finished", "failed", "refused"):
         trials[status] = trials["status"].str.startswith(status)
@@ -55,13 +57,15 @@ def benchmark_table(trials: pd.DataFrame) -> pd.DataFrame:
         {
             "top1_mean": groups["top1"].mean(),
             "top1_std": groups["top1"].std(),
+            "top1_last_mean": groups["top1_last"].mean(),
+            "top1_last_std": groups["top1_last"].std(),
             "gain_mean": groups["gain"].mean(),
             "gain_std": groups["gain"].std(),
             "trials": groups["finished"].sum(),
             "failed": groups["failed"].sum(),
             "refused": groups["refused"].sum(),
             # what disturbs a training, such as the start of the first one, can only add to its cost
-            **{name: groups[name].min() for name in figures[1:]},
+            **{name: groups[name].min() for name in costs},
         }
     ).reset_index()
     plain_cost = _of_plain(table, ["backbone"], "seconds_per_epoch")
@@ -126,6 +130,7 @@ def _cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
         str(row["label"]).replace("|", r"\|"),
         "-" if plain else f"{row['alpha']:g}",
         top1,
+        "-" if row["refused"] else spread(row["top1_last_mean"], row["top1_last_std"]),
         "-" if plain else spread(row["gain_mean"], row["gain_std"], "+"),
         trials,
         _number(row["seconds_per_epoch"], ".2f"),
