@@ -44,8 +44,9 @@ def benchmark_table(trials: pd.DataFrame) -> pd.DataFrame:
     Args: trials, one row a training with backbone, label, policy, alpha, seed, status, and where it finished
     top1 and top1_last (%), seconds_per_epoch, peak_memory_mb and, of a frozen Mixer, pretraining_seconds.
     Returns: KEYS, top1_mean, top1_std, the same of top1_last, gain_mean, gain_std (of the differences to the
-    plain row, seed by seed), trials that finished, failed, refused, and the least of the seeds' seconds_per_epoch, relative_cost
-    (to the plain row), pretraining_seconds and peak_memory_mb. NaN where there is nothing to tell.
+    plain row, seed by seed), trials that finished, failed, refused, and the least of the seeds'
+    seconds_per_epoch, relative_cost (to the plain row), pretraining_seconds and peak_memory_mb. NaN where
+    there is nothing to tell.
     """
     costs = ["seconds_per_epoch", "peak_memory_mb", "pretraining_seconds"]
     trials = trials.reindex(columns=[*KEYS, "seed", "status", "top1", "top1_last", *costs])
