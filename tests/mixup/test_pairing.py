@@ -211,3 +211,12 @@ def test_mix_of_mixup():
 def test_table_of_policies():
     assert {"mixup", "cutmix", "samix", "samix_p"} <= set(POLICIES)
     assert all(issubclass(policy, Policy) for policy in POLICIES.values())
+
+
+def test_partners_keep_the_layout_of_maps():
+    maps = torch.randn(4, 6, 5, 3)
+    index = torch.tensor([2, 0, 3, 1])
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = maps.to(memory_format=layout)
+        found = Pairing(index).of(given)
+        assert torch.equal(found, maps[index]) and found.stride() == given.stride()

@@ -121,9 +121,7 @@ def check_policy(policy: Policy | type[Policy], offer: Offer, *, lam_per_sample:
     if reason is not None:
         raise ConfigError(reason)
     if lam_per_sample and not policy.per_sample:
-        raise ConfigError(
-            f"policy.lam: policy {name_of(policy)} takes one lam for the whole batch, not sample."
-        )
+        raise ConfigError(f"policy.lam: policy {name_of(policy)} takes one lam a batch: set it to batch.")
 
 
 def draw_ratio(alpha: float, n: int, generator: np.random.Generator, *, per_sample: bool) -> Ratio:
