@@ -94,12 +94,14 @@ def commands():
 def test_the_commands_of_the_page_are_valid_and_mean_what_it_says():
     found = [Settings("fashion_mnist", changes) for changes in commands()]
     assert [(one.sl_training.policy.name, one.sl_training.policy.alpha) for one in found] == [
+        ("none", 2.0),  # the two networks of the gallery
+        ("none", 2.0),
         ("cutmix", 0.2),
         ("cutmix", 2.0),
         ("mixup", 10.0),
     ]
-    assert mixed_criterion(found[1].supervised) == DecoupledCE()
-    regmixup = found[2].supervised
+    assert mixed_criterion(found[3].supervised) == DecoupledCE()
+    regmixup = found[4].supervised
     assert plain_weight(regmixup, Mixup()) == 1 and regmixup.heads == "shared"
 
 
