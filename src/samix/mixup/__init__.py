@@ -10,7 +10,6 @@ from samix.mixup.base import (
     Inside,
     Mixed,
     Outcome,
-    Pairing,
     Parents,
     Policy,
     Ratio,
@@ -18,8 +17,6 @@ from samix.mixup.base import (
     blend,
     draw_lam,
     draw_lams,
-    draw_local_pairing,
-    draw_pairing,
     mix,
     pair_and_mix,
 )
@@ -36,6 +33,7 @@ from samix.mixup.mixer.mixer import Mixer
 from samix.mixup.mixer.policy import SAMix
 from samix.mixup.mixpro import MixPro
 from samix.mixup.mixup import Mixup
+from samix.mixup.pairing import Pairing, draw_local_pairing, draw_pairing
 from samix.mixup.patchup import PatchUp
 from samix.mixup.pixmix import PixMix
 from samix.mixup.puzzlemix import PuzzleMix

@@ -1,4 +1,4 @@
-"""What every policy shares: the pairing, the ratio, the result."""
+"""What every policy shares: what it asks for, the ratio, the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from samix.core import distributed
+from samix.mixup.pairing import Pairing
 
 Need = Literal["maps", "labels", "saliency", "feature_saliency", "cam", "attention"]
 """What a policy may ask its host for: a field of `Seen`."""
@@ -175,71 +175,6 @@ class Policy(nn.Module, ABC):
         self, first: Tensor, second: Tensor, lam: Any, *, generator: np.random.Generator, guides: Guides
     ) -> Mixed:
         """Mix each image of `first` (N, 3, H, W) with its partner in `second`, `lam` the share of `first`."""
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """Who is mixed with whom: one permutation, used for images, maps and targets alike.
-
-    index (n,): rows that are the partners of this rank's rows, counted in the global batch, or with
-    everywhere=False in this rank's own.
-    """
-
-    index: Tensor
-    everywhere: bool = True
-
-    def of(self, x: Any) -> Any:
-        """The partners' rows of a tensor (n, ...), of None, or of a named tuple of such; no gradient across
-        ranks.
-        """
-        if x is None:
-            return None
-        if isinstance(x, tuple):
-            return type(x)(*(self.of(part) for part in x))
-        return _rows(distributed.all_gather(x) if self.everywhere else x, self.index)
-
-
-def _rows(x: Tensor, index: Tensor) -> Tensor:
-    """x[index] in the layout of x; on a CPU several times faster than that (benchmarks/changes.py)."""
-    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-        return x.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
-    return x.index_select(0, index)
-
-
-def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Pairing:
-    """Pair `n` rows of each rank over the global batch so that no image meets itself.
-
-    Redraws up to 10 times until the permutation has no fixed point, then takes a cyclic shift (SAMix,
-    no-repeat). `generator` must be in the same state on all ranks.
-
-    Raises: ValueError for a global batch of 1.
-    """
-    total = n * distributed.world_size()
-    # a blocking copy would make the host wait for all that the device has been given to do
-    return Pairing(distributed.local_rows(_derangement(total, generator)).to(device, non_blocking=True))
-
-
-def draw_local_pairing(
-    n: int, generator: torch.Generator, device: torch.device | str = "cpu", *, no_repeat: bool
-) -> Pairing:
-    """Pair `n` rows of this rank among themselves, as supervised mixup does.
-
-    no_repeat False: any permutation, an image may meet itself. Raises: ValueError for no_repeat and n = 1.
-    """
-    index = _derangement(n, generator) if no_repeat else torch.randperm(n, generator=generator)
-    return Pairing(index.to(device, non_blocking=True), everywhere=False)
-
-
-def _derangement(total: int, generator: torch.Generator) -> Tensor:
-    if total < 2:
-        raise ValueError("mixing needs at least two images in the batch")
-    own = np.arange(total)
-    for _ in range(10):
-        index = torch.randperm(total, generator=generator)
-        if not (index.numpy() == own).any():
-            return index
-    (shift,) = torch.randint(1, max(2, total - 1), (1,), generator=generator).tolist()
-    return torch.arange(total).roll(shift)
 
 
 def draw_lam(alpha: float, generator: np.random.Generator) -> float:

@@ -12,14 +12,13 @@ from torch import Tensor
 from samix.mixup.base import (
     NOTHING,
     Mixed,
-    Pairing,
     Policy,
     Ratio,
     Seen,
     draw_lam,
-    draw_local_pairing,
     pair_and_mix,
 )
+from samix.mixup.pairing import Pairing, draw_local_pairing
 from samix.objectives import ClassObjective, MixedCE, MixedCriterion
 
 

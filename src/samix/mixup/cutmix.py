@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Cost, Guides, Mixed, Pairing, Policy, Ratio, blend
+from samix.mixup.base import Cost, Guides, Mixed, Policy, Ratio, blend
 from samix.mixup.boxes import Box, draw_box, draw_boxes
+from samix.mixup.pairing import Pairing
 
 
 class CutMix(Policy):

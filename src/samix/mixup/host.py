@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samix.core.errors import ConfigError
-from samix.mixup.base import Mixed, Outcome, Pairing, Policy, Ratio, Seen, draw_lam, draw_lams
+from samix.mixup.base import Mixed, Outcome, Policy, Ratio, Seen, draw_lam, draw_lams
+from samix.mixup.pairing import Pairing
 from samix.mixup.table import Offer, name_of, refusal
 from samix.nn import Backbone
 

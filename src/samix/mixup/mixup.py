@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from samix.mixup.base import Cost, Guides, Mixed, Pairing, Policy, Ratio
+from samix.mixup.base import Cost, Guides, Mixed, Policy, Ratio
 from samix.mixup.boxes import weights
+from samix.mixup.pairing import Pairing
 
 
 class Mixup(Policy):

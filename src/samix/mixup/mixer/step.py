@@ -11,9 +11,10 @@ from torch import Tensor
 from samix.config.mixing import MixerTrainingConfig
 from samix.core.schedules import annealed
 from samix.core.step import StepContext
-from samix.mixup.base import Pairing, blend, draw_lam
+from samix.mixup.base import blend, draw_lam
 from samix.mixup.mixer.masks import mask_loss
 from samix.mixup.mixer.mixer import Mixer
+from samix.mixup.pairing import Pairing
 from samix.objectives import EtaBalanced, Objective, eta_balanced, sigmoid_negweight
 
 AUXILIARY_WEIGHT = 0.5
