@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from measuring import Rows, alternate, finish, parser, waiting_for
+from momentum import MOMENTUM, ema_loop
 from torch import Tensor, nn
 
 from samix.config.networks import BackboneConfig
@@ -22,7 +23,6 @@ from samix.config.training import TrainingConfig
 from samix.nn import Backbone, build_backbone, ema_, momentum_copy
 from samix.training.launch import resolve_precision
 
-MOMENTUM = 0.999
 Work = Callable[[], None]
 
 
@@ -129,7 +129,7 @@ class _Bench:
             yield Change(f"update by {name}", loop, ("torch's fused", fused), kept=kept)
         yield Change(
             "update of the momentum network",
-            ("one tensor at a time", lambda: _ema_loop(self.slow, self.backbone)),
+            ("one tensor at a time", lambda: ema_loop(self.slow, self.backbone)),
             ("one foreach call", lambda: ema_(self.slow, self.backbone, MOMENTUM)),
             kept=True,
         )
@@ -176,12 +176,6 @@ class _Bench:
 
 def _sgd(parameters: Iterator[nn.Parameter], lr: float, **options: bool) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=1e-4, **options)
-
-
-@torch.no_grad()
-def _ema_loop(slow: nn.Module, fast: nn.Module) -> None:
-    for own, other in zip(slow.parameters(), fast.parameters(), strict=True):
-        own.copy_(MOMENTUM * own + (1 - MOMENTUM) * other)
 
 
 def _ignore(result: Tensor) -> None:

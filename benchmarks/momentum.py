@@ -62,7 +62,7 @@ def _row(name: str, setup: Setup, arguments: argparse.Namespace, accelerator: Ac
         {
             "step": lambda: steps(1),
             "foreach": lambda: ema_(slow, fast, MOMENTUM),
-            "loop": lambda: _loop(slow, fast),
+            "loop": lambda: ema_loop(slow, fast),
         },
         arguments.rounds,
         waiting_for(setup.device),
@@ -78,7 +78,7 @@ def _row(name: str, setup: Setup, arguments: argparse.Namespace, accelerator: Ac
 
 
 @torch.no_grad()
-def _loop(slow: nn.Module, fast: nn.Module) -> None:
+def ema_loop(slow: nn.Module, fast: nn.Module) -> None:
     """The update, one parameter after the other."""
     for own, other in zip(slow.parameters(), fast.parameters(), strict=True):
         own.copy_(MOMENTUM * own + (1 - MOMENTUM) * other)

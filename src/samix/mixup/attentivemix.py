@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from samix.core.errors import ConfigError
 from samix.mixup.base import Cost, Guides, Mixed, Policy
-from samix.mixup.saliencymix import Channels
 from samix.mixup.teacher import TIMM, frozen_network
+from samix.mixup.unit_range import Channels
 
 
 class AttentiveMix(Policy):

@@ -14,7 +14,7 @@ from samix.core.errors import ConfigError
 from samix.mixup.base import Cost, Guides, Mixed, Need, Policy, blend
 from samix.mixup.block_energy import Energy, descend, minimum_cut
 from samix.mixup.block_transport import transported
-from samix.mixup.saliencymix import Channels, as_shown
+from samix.mixup.unit_range import Channels, UnitRange
 
 _SMALL = 64
 """Sides up to here are small images, which the published settings cut finer."""
@@ -60,8 +60,7 @@ class PuzzleMix(Policy):
         """
         super().__init__()
         self.beta, self.gamma, self.eta = weights
-        if (mean is None) != (std is None):
-            raise ConfigError("PuzzleMix: mean and std belong together; give both or none")
+        self.range = UnitRange("PuzzleMix", mean, std)
         if (levels is not None and levels < 2) or labels < 2:
             raise ConfigError(f"PuzzleMix: levels {levels} and labels {labels} must be at least 2")
         if min(weights) < 0 or self.gamma > 1:
@@ -75,7 +74,6 @@ class PuzzleMix(Policy):
         self.price = price
         self.t_size = t_size
         self.exact = solver == "cut"
-        self.normalisation = None if mean is None or std is None else (mean, std)
 
     @torch.no_grad()
     def forward(
@@ -110,7 +108,7 @@ class PuzzleMix(Policy):
         """
         zero, one = (_pooled(seen, blocks) for seen in saliency)  # costs of z = 0 and of z = 1: what is lost
         beta = self.beta / (16 * blocks)
-        looks = [_coarse(as_shown(part, self.normalisation).clamp(0, 1), blocks) for part in (second, first)]
+        looks = [_coarse(self.range.shown(part)[0], blocks) for part in (second, first)]
         weights = []
         for dim in (1, 2):
             # d[a][b]: the step between image a before the border and b behind it; 1 is the first image

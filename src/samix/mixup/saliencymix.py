@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.core.errors import ConfigError
 from samix.mixup.base import Cost, Guides, Mixed, Policy
 from samix.mixup.fine_grained import fine_grained_saliency
-
-Channels = tuple[float, float, float]
+from samix.mixup.unit_range import Channels, UnitRange
 
 
 class SaliencyMix(Policy):
@@ -31,9 +29,7 @@ class SaliencyMix(Policy):
     ) -> None:
         """Raises: ConfigError for only one of mean and std."""
         super().__init__()
-        if (mean is None) != (std is None):
-            raise ConfigError("SaliencyMix: mean and std belong together; give both or none")
-        self.normalisation = None if mean is None or std is None else (mean, std)
+        self.range = UnitRange("SaliencyMix", mean, std)
         self.own_boxes = own_boxes
 
     @torch.no_grad()
@@ -42,9 +38,8 @@ class SaliencyMix(Policy):
     ) -> Mixed:
         """Images (N, 3, H, W) and lam in [0, 1] -> Mixed with lam (N,) and its box as mask. Draws nothing."""
         height, width = first.shape[-2:]
-        saliency = fine_grained_saliency(
-            as_shown(second if self.own_boxes else second[:1], self.normalisation)
-        )
+        unit, _ = self.range.shown(second if self.own_boxes else second[:1])
+        saliency = fine_grained_saliency(unit)
         peak = saliency.flatten(1).argmax(1)
         ratio = math.sqrt(1 - lam)
         rows = _inside(peak // width, height, ratio)
@@ -53,20 +48,6 @@ class SaliencyMix(Policy):
         share = 1 - (rows.sum(1) * columns.sum(1)).float() / (height * width)
         mask = (~box).float().expand(len(first), -1, -1, -1)
         return Mixed(torch.where(box, second, first), share.expand(len(first)), mask)
-
-
-def as_shown(images: Tensor, normalisation: tuple[Channels, Channels] | None) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] as they were before they were normalised by (mean, std), float32.
-
-    Where that is not known each image is stretched from its darkest to its lightest value.
-    """
-    images = images.float()
-    if normalisation is None:
-        low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
-        return (images - low) / (high - low).clamp(min=1e-8)
-    # channel by channel: a tensor of the numbers would have to be moved to the device
-    channels = zip(images.unbind(1), *normalisation, strict=True)
-    return torch.stack([channel * std + mean for channel, mean, std in channels], dim=1)
 
 
 def _inside(centre: Tensor, size: int, ratio: float) -> Tensor:

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from samix.core.errors import ConfigError
 from samix.mixup.base import Cost, Guides, Mixed, Parents, Policy, Ratio, blend
 from samix.mixup.boxes import weights as share_of
-from samix.mixup.saliencymix import Channels
 from samix.mixup.teacher import TIMM, FrozenNetwork, frozen_network
+from samix.mixup.unit_range import Channels
 
 _GRID = 16
 """Cells of a mask to a side, at most."""
