@@ -1,8 +1,8 @@
 """Does another version train to the same bits? python benchmarks/same_bits.py [COMMIT]
 
-Takes four optimiser steps of each of the small trainings of benchmarks/same_bits_list.py, as `fit` does, with
-samix as it is in COMMIT, in a temporary git worktree, and as it is here; each in a process of its own with one
-thread. Losses and the whole state that is left (networks, momentum networks, queues, labels, Mixers,
+Takes four optimiser steps of each of the small trainings of benchmarks/same_bits_list.py, as `fit` does,
+with samix as it is in COMMIT, in a temporary git worktree, and as it is here; each in a process of its own
+with one thread. Losses and the whole state that is left (networks, momentum networks, queues, labels, Mixers,
 optimisers) are compared bit for bit; those of policies with three and more parents to a relative 1e-6.
 
 COMMIT is driven by its own benchmarks/same_bits_now.py, or by same_bits_first.py if it has none; the latter
