@@ -14,16 +14,16 @@ from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner
 from samix.core.random import seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, ImageStore, Normalize, TwoViewBatches, open_images, pretraining_split
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_encoder
 from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
-from samix.learners.base import Learner
-from samix.learners.labels import LabelSource, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo, check_moco
+from samix.methods.labels import LabelSource, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
+from samix.methods.moco import MoCo, check_moco
 from samix.mixup import Mixer
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
 from samix.nn import Encoder

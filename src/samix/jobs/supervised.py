@@ -15,6 +15,7 @@ from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate, open_images
@@ -22,9 +23,8 @@ from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, Mixer, Policy
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from samix.core.errors import TrainingError
 from samix.core.files import write_json
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.progress import progress_bar
 from samix.core.random import seed_for
 from samix.core.step import StepContext
-from samix.learners.base import Learner, ParameterSet
 from samix.training.checkpoint import Checkpoint
 from samix.training.job import Job
 from samix.training.optimizers import make_optimizer, make_scheduler
@@ -244,5 +244,5 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: sum(values) / len(values) for key, values in found.items()}
 
 
-def _trainable(parameters: ParameterSet) -> list[Tensor]:
+def _trainable(parameters: OptimizedModules) -> list[Tensor]:
     return [p for module in parameters.modules for p in module.parameters() if p.requires_grad]

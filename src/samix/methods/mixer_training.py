@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from samix.config.mixing import SSLMixerTrainingConfig
+from samix.core.learner import OptimizedModules
 from samix.core.step import StepContext
-from samix.learners.base import ParameterSet
 from samix.mixup import Mixer, Pairing
 from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
 from samix.nn import Encoded, Encoder, momentum_copy
@@ -47,9 +47,9 @@ class MixerTraining(nn.Module, ABC):
     def losses(self, host: HostStep, ctx: StepContext) -> tuple[Tensor | None, dict[str, Tensor]]:
         """Loss, None in a step without any, and metrics."""
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """The Mixer (and what is trained with it) under its own optimiser."""
-        return {"mixer": ParameterSet([self], self.config.optimizer)}
+        return {"mixer": OptimizedModules([self], self.config.optimizer)}
 
 
 class InstanceMixerTraining(MixerTraining):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samix.config.training import OptimizerConfig
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.base import Learner, ParameterSet
 from samix.nn import Backbone
 
 
@@ -53,6 +53,6 @@ class LinearProbe(Learner):
         pooled: Tensor = x if self.backbone is None else self.backbone(x).pooled
         return pooled
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """The classifier."""
-        return {"head": ParameterSet([self.head], self.optimizer)}
+        return {"head": OptimizedModules([self.head], self.optimizer)}

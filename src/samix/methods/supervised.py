@@ -7,12 +7,12 @@ from torch import Tensor
 
 from samix.config.supervised import SupervisedConfig
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.random import generator_for
 from samix.core.schedules import momentum_at
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.base import Learner, ParameterSet
-from samix.learners.supervised_mixer import (
+from samix.methods.adversarial import (
     AdversarialTraining,
     SupervisedHostStep,
     SupervisedMixerTraining,
@@ -105,12 +105,12 @@ class Supervised(Learner):
             m = momentum_at(options.start, options.end, options.hold, ctx.step, ctx.total_steps)
             ema_(self.momentum_classifier, self.classifier, m, buffers=options.ema_buffers)
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """Backbone with heads, and the Mixer under its own optimiser."""
-        own = {"encoder": ParameterSet([self.classifier], self.config.optimizer)}
+        own = {"encoder": OptimizedModules([self.classifier], self.config.optimizer)}
         training = self.mixer_training
         return own | (
-            {} if training is None else {"mixer": ParameterSet([training], training.config.optimizer)}
+            {} if training is None else {"mixer": OptimizedModules([training], training.config.optimizer)}
         )
 
     @torch.no_grad()

@@ -8,12 +8,12 @@ from torch import Tensor
 from samix.config.ssl import MoCoConfig
 from samix.core import distributed
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.random import generator_for
 from samix.core.step import StepContext
 from samix.data import TwoViews
-from samix.learners.base import Learner, ParameterSet
-from samix.learners.labels import LabelSource
-from samix.learners.mixer_training import HostStep, MixerTraining
+from samix.methods.labels import LabelSource
+from samix.methods.mixer_training import HostStep, MixerTraining
 from samix.mixup import Pairing, Policy, Seen, draw_local_pairing, draw_pairing, mixed_term, pair_and_mix
 from samix.mixup.host import Host, check_policy, draw_ratio, offer_of
 from samix.mixup.mixer.step import Side
@@ -103,9 +103,9 @@ class MoCo(Learner):
         if self.mixer_training is not None:
             self.mixer_training.mixer.clamp_gamma()
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """The encoder, and what the Mixer's training brings."""
-        own = {"encoder": ParameterSet([self.encoder], self.config.optimizer)}
+        own = {"encoder": OptimizedModules([self.encoder], self.config.optimizer)}
         return own | (self.mixer_training.parameter_sets() if self.mixer_training else {})
 
     def _objective(self, filtered: bool = False) -> InstanceObjective:

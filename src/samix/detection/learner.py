@@ -11,10 +11,10 @@ from torchvision.models.detection import FasterRCNN
 from samix.config.detection import DetectionConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.step import StepContext
 from samix.data.order import epoch_order
 from samix.detection.voc import DetectionSet
-from samix.learners.base import Learner, ParameterSet
 
 # uint8 pixels kept decoded; larger sets are decoded again in every epoch
 _MEMORY_LIMIT = 2**31
@@ -44,9 +44,9 @@ class DetectorLearner(Learner):
         metrics = {name: value.detach() for name, value in losses.items()}
         return {"loss": torch.stack(list(losses.values())).sum(), **metrics}
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """One set, "detector"."""
-        return {"detector": ParameterSet([self.detector], self.optimizer)}
+        return {"detector": OptimizedModules([self.detector], self.optimizer)}
 
 
 class DetectionBatches:

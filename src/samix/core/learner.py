@@ -1,4 +1,4 @@
-"""What `fit` trains: a module with one training step."""
+"""The interface of what `fit` trains: a module with one training step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from samix.core.step import StepContext
 
 
 @dataclass(frozen=True)
-class ParameterSet:
+class OptimizedModules:
     """Modules that share one optimiser and its schedule; frozen parameters in them are left out."""
 
     modules: list[nn.Module]
@@ -21,9 +21,9 @@ class ParameterSet:
 
 
 class Learner(nn.Module, ABC):
-    """A module that knows how to train itself for one step.
+    """A module that trains itself for one step.
 
-    Everything that the next step depends on is in its state_dict: that is what makes a resumed run exact.
+    The state_dict holds everything on which the next step depends, so that a resumed run is exact.
     """
 
     @abstractmethod
@@ -31,8 +31,8 @@ class Learner(nn.Module, ABC):
         """One step on this rank's batch: "loss", a scalar with gradient, and detached scalar metrics."""
 
     @abstractmethod
-    def parameter_sets(self) -> dict[str, ParameterSet]:
-        """What is optimised and how, by name (the name appears in the metrics as lr/<name>)."""
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
+        """Modules and optimisers by name (the name appears in the metrics as lr/<name>)."""
 
     def after_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional for learners without memory
         """Called after the optimiser's step: enqueue keys, update a memory, clamp a parameter."""
