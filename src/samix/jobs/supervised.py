@@ -23,7 +23,8 @@ from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
-from samix.methods.adversarial import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, Mixer, Policy
 from samix.mixup.adautomix import AdversarialMixer
@@ -61,9 +62,8 @@ def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
     """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
     learner, history = _train(job, accelerator)
     network, training = learner.momentum_classifier, learner.mixer_training
-    if not accelerator.is_main_process or job.mixer is None or network is None:
+    if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
         return
-    assert isinstance(training, SupervisedMixerTraining)  # the stage has policy samix
     about = bundle_metadata(
         job.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
     )
@@ -109,7 +109,7 @@ def build_supervised(job: SupervisedJob) -> Supervised:
 
 def _policy_and_training(
     job: SupervisedJob, backbone: Backbone
-) -> tuple[Policy | None, SupervisedMixerTraining | AdversarialTraining | None]:
+) -> tuple[Policy | None, MixerTraining | None]:
     """The policy, and how its Mixer is trained along."""
     config, channels = job.mixer, backbone.tap_channels
     if config is not None and job.policy.name == "adautomix":
@@ -120,7 +120,7 @@ def _policy_and_training(
     training = None
     if config is not None:
         mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, "mixer")
-        training = SupervisedMixerTraining(mixer, config)
+        training = MixerTraining(mixer, config)
     statistics = (job.card["mean"], job.card["std"])
     return make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics), training
 

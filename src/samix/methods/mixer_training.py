@@ -1,72 +1,74 @@
-"""SAMix-I and SAMix-C: what the Mixer is held to inside a MoCo host."""
+"""How a Mixer is trained inside a host: one seam, the same under labels, pseudo labels and instances."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from samix.config.mixing import SSLMixerTrainingConfig
+from samix.config.mixing import MixerTrainingConfig, SSLMixerTrainingConfig
 from samix.core.learner import OptimizedModules
 from samix.core.step import StepContext
 from samix.mixup import Mixer, Pairing
-from samix.mixup.mixer.step import Judge, MixerStep, Side, mixer_step
-from samix.nn import Encoded, Encoder, momentum_copy
-from samix.objectives import ClassObjective, InstanceObjective, mixed_loss
+from samix.mixup.mixer.step import Critic, MixerStep, ParentInputs, mixer_step
+from samix.nn import Encoded, momentum_copy
+from samix.objectives import ClassObjective, mixed_loss
+
+Terms = tuple[Tensor | None, dict[str, Tensor]]
+"""Loss with gradient, None in a step without any, and metrics."""
 
 
 @dataclass(frozen=True)
-class HostStep:
-    """What the Mixer's training sees of its host's step.
+class MixerInputs:
+    """Inputs of the Mixer's training from the step of its host.
 
-    encoder, the frozen momentum encoder; sides, first and second parents with InstanceTargets; pairing, the
-    Mixer's own; objective, for instances; plain, what the momentum encoder made of view q; query_pooled
-    (N, width), what the online encoder made of it, with gradient; labels (N,) and weights (C,), if any.
+    critic, which scores the mixed images; parents, first and second ones; plain, the teacher's output for the
+    images of the first parents; labels (N,) and weights (C,) of their classes, if there are any; pooled
+    (N, width), the trained encoder's features of the plain images, with gradient.
     """
 
-    encoder: Encoder
-    sides: tuple[Side, Side]
-    pairing: Pairing
-    objective: InstanceObjective
-    plain: Encoded
-    query_pooled: Tensor
+    critic: Critic
+    parents: tuple[ParentInputs, ParentInputs]
+    plain: Any
     labels: Tensor | None = None
     weights: Tensor | None = None
+    pooled: Tensor | None = None
 
 
-class MixerTraining(nn.Module, ABC):
-    """A Mixer and how it is trained."""
+class MixerTraining(nn.Module):
+    """A Mixer that learns by the critic of its host: SAMix and AutoMix under labels, SAMix-I."""
 
-    def __init__(self, mixer: Mixer, config: SSLMixerTrainingConfig) -> None:
+    def __init__(self, mixer: Mixer, config: MixerTrainingConfig) -> None:
         super().__init__()
         self.mixer = mixer
         self.config = config
 
-    @abstractmethod
-    def losses(self, host: HostStep, ctx: StepContext) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """Loss, None in a step without any, and metrics."""
+    def before_step(self) -> None:
+        """Called before the forward pass."""
+
+    def losses(self, inputs: MixerInputs, pairing: Pairing, ctx: StepContext) -> Terms:
+        """local + eta * global + beta * mask loss, on pairs of the Mixer's own (SAMix, eta-balanced loss)."""
+        step = mixer_step(self.mixer, inputs.critic, inputs.parents, pairing, self.config, ctx)
+        return (None, {}) if step is None else (step.loss, step.metrics)
+
+    def after_step(self) -> None:
+        """Keep gamma in its range; called after the optimiser's step."""
+        self.mixer.clamp_gamma()
 
     def parameter_sets(self) -> dict[str, OptimizedModules]:
-        """The Mixer (and what is trained with it) under its own optimiser."""
+        """The Mixer, and what is trained with it, under an optimiser of their own."""
         return {"mixer": OptimizedModules([self], self.config.optimizer)}
 
 
-class InstanceMixerTraining(MixerTraining):
-    """SAMix-I: the mixed image is held to the keys of its two parents."""
-
-    def losses(self, host: HostStep, ctx: StepContext) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """BCE + eta * mixed infoNCE + beta * mask loss (SAMix-I)."""
-        step = instance_step(self.mixer, host, self.config, ctx)
-        return (None, {}) if step is None else (step.loss, step.metrics)
-
-
 class ClusterMixerTraining(MixerTraining):
-    """SAMix-C: the mixed image is held to the pseudo labels of its two parents.
+    """SAMix-C: the mixed image is scored against the pseudo labels of its two parents.
 
-    A linear cluster head on the momentum encoder's features learns the pseudo labels; the Mixer is judged
-    by a frozen copy of it, refreshed every step.
+    A linear cluster head on the teacher's features learns the pseudo labels; the critic of the Mixer has a
+    frozen copy of it, refreshed before every step.
     """
+
+    config: SSLMixerTrainingConfig
 
     def __init__(self, mixer: Mixer, config: SSLMixerTrainingConfig, width: int, classes: int) -> None:
         """width of the features that the head sees; classes, the number of clusters C."""
@@ -76,55 +78,48 @@ class ClusterMixerTraining(MixerTraining):
         self.frozen_head = momentum_copy(self.head)
 
     def reset_head(self) -> None:
-        """Forget the clusters, as before labels that have nothing to do with the last ones."""
+        """Forget the clusters, for new labels that do not correspond to the old ones."""
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
-    def losses(self, host: HostStep, ctx: StepContext) -> tuple[Tensor | None, dict[str, Tensor]]:
+    def before_step(self) -> None:
+        """Refresh the frozen copy of the head."""
+        self.frozen_head.load_state_dict(self.head.state_dict())
+
+    def losses(self, inputs: MixerInputs, pairing: Pairing, ctx: StepContext) -> Terms:
         """pBCE + eta * mixed CE + beta * mask loss for the Mixer, CE + mixed CE for the head (SAMix-C).
 
         Raises: ValueError without labels.
         """
-        if host.labels is None:
-            raise ValueError("SAMix-C needs labels of the images")
-        self.frozen_head.load_state_dict(self.head.state_dict())
-        objective, labels = ClassObjective(host.weights), host.labels
-        step = self._mixer_step(host, objective, ctx)
+        if inputs.labels is None:
+            raise ValueError("SAMix-C requires labels of the images")
+        objective, labels = ClassObjective(inputs.weights), inputs.labels
+        step = self._mixer_step(inputs, objective, pairing, ctx)
         # detached: the head's loss must not reach the Mixer a second time through its images
-        logits = self.head(self._features(host.plain).detach())
+        logits = self.head(self._features(inputs.plain).detach())
         head_loss = objective.point_loss(logits, labels).mean()
         if step is not None and step.encoded is not None:
             mixed_logits = self.head(self._features(step.encoded).detach())
-            partners = host.pairing.of(labels)
-            head_loss = head_loss + mixed_loss(objective, mixed_logits, labels, partners, step.lam)
+            head_loss = head_loss + mixed_loss(objective, mixed_logits, labels, pairing.of(labels), step.lam)
         top1 = (logits.detach().argmax(1) == labels).float().mean()
         metrics = {"head_loss": head_loss.detach(), "head_top1": top1}
         loss = head_loss
-        if self.config.cluster.train_encoder:
-            loss = loss + self._encoder_loss(objective, host.query_pooled, labels)
+        if self.config.cluster.train_encoder and inputs.pooled is not None:
+            loss = loss + objective.point_loss(self.frozen_head(inputs.pooled), labels).mean()
         if step is not None:
             loss, metrics = loss + step.loss, metrics | step.metrics
         return loss, metrics
 
-    def _mixer_step(self, host: HostStep, objective: ClassObjective, ctx: StepContext) -> MixerStep | None:
+    def _mixer_step(
+        self, inputs: MixerInputs, objective: ClassObjective, pairing: Pairing, ctx: StepContext
+    ) -> MixerStep | None:
         if ctx.epoch < self.config.cluster.start_epoch:
-            return instance_step(self.mixer, host, self.config, ctx)
-        first, second = (side._replace(targets=host.labels) for side in host.sides)
-        judge = Judge(host.encoder, lambda e: self.frozen_head(self._features(e)), objective)
-        return mixer_step(self.mixer, judge, (first, second), host.pairing, self.config, ctx)
+            return mixer_step(self.mixer, inputs.critic, inputs.parents, pairing, self.config, ctx)
+        first, second = (parent._replace(targets=inputs.labels) for parent in inputs.parents)
+        outputs_of = lambda encoded: self.frozen_head(self._features(encoded))  # noqa: E731
+        critic = Critic(inputs.critic.encode, outputs_of, objective)
+        return mixer_step(self.mixer, critic, (first, second), pairing, self.config, ctx)
 
     def _features(self, encoded: Encoded) -> Tensor:
-        """What the cluster head sees: pooled features, or the projector's output before normalisation."""
+        """Input of the cluster head: pooled features, or the projector's output before normalisation."""
         return encoded.pooled if self.config.cluster.features == "pooled" else encoded.projected
-
-    def _encoder_loss(self, objective: ClassObjective, pooled: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the online encoder's features under the frozen head."""
-        return objective.point_loss(self.frozen_head(pooled), labels).mean()
-
-
-def instance_step(
-    mixer: Mixer, host: HostStep, config: SSLMixerTrainingConfig, ctx: StepContext
-) -> MixerStep | None:
-    """The Mixer's step under the host's instance objective."""
-    judge = Judge(host.encoder, lambda e: e.projection, host.objective)
-    return mixer_step(mixer, judge, host.sides, host.pairing, config, ctx)

@@ -12,26 +12,11 @@ from samix.core.random import generator_for
 from samix.core.schedules import momentum_at
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.methods.adversarial import (
-    AdversarialTraining,
-    SupervisedHostStep,
-    SupervisedMixerTraining,
-)
-from samix.mixup import (
-    CutMix,
-    Mixed,
-    Mixup,
-    Pairing,
-    Policy,
-    Seen,
-    draw_lam,
-    draw_local_pairing,
-    mix,
-    mixed_term,
-    pair_and_mix,
-)
-from samix.mixup.host import Host, check_policy, draw_ratio, offer_of
-from samix.mixup.mixer.step import Judge
+from samix.methods.mixed_branch import MixedBranch
+from samix.methods.mixer_training import MixerInputs, MixerTraining
+from samix.mixup import CutMix, Mixup, Pairing, Policy, draw_lam, draw_local_pairing, mix
+from samix.mixup.host import Host, check_policy, offer_of
+from samix.mixup.mixer.step import Critic, ParentInputs
 from samix.mixup.table import name_of
 from samix.nn import Classifier, Features, ema_, momentum_copy
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, MixedCriterion, mixed_loss
@@ -42,7 +27,7 @@ PLAIN, MIXED = "plain", "mixed"
 class Supervised(Learner):
     """Cross-entropy of plain images, a loss of mixed ones; a Mixer, if there is one, learns in the same step.
 
-    The momentum network, which gives the Mixer its maps and judges it, exists where the policy asks for maps.
+    The momentum network, which gives the Mixer its maps and is its critic, exists if the policy needs maps.
     """
 
     def __init__(
@@ -53,7 +38,7 @@ class Supervised(Learner):
         policy: Policy | None = None,
         alpha: float = 1.0,
         lam_per_sample: bool = False,
-        mixer_training: SupervisedMixerTraining | AdversarialTraining | None = None,
+        mixer_training: MixerTraining | None = None,
     ) -> None:
         """classifier, with the heads that `head_names` tells; policy None: no mixed term; alpha of its lam,
         one a batch or one a sample.
@@ -82,17 +67,21 @@ class Supervised(Learner):
 
     def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
         """The numbered step of SAMix under labels; images (N, 3, H, W), labels (N,)."""
+        if self.mixer_training is not None:
+            self.mixer_training.before_step()
         slow = self._slow(batch.images)
+        parents = ParentInputs(batch.images, None if slow is None else slow.tap, batch.labels)
         loss = torch.zeros((), device=batch.images.device)
         metrics: dict[str, Tensor] = {}
         if self.plain_weight:
             plain = self._plain_loss(batch, ctx)
             loss, metrics["loss_plain"] = loss + self.plain_weight * plain, plain.detach()
         if self.policy is not None:
-            mixed = self._mixed_loss(self.policy, batch, slow, ctx)
+            mixed = self._mixed_loss(self.policy, parents, batch, ctx)
             loss, metrics["loss_mixed"] = loss + mixed, mixed.detach()
         if self.mixer_training is not None and slow is not None:
-            own, more = self.mixer_training.losses(self._host_step(batch, slow, ctx), ctx)
+            pairing = self._pairing("pairing_mixer", batch, ctx)
+            own, more = self.mixer_training.losses(self._mixer_inputs(parents, slow), pairing, ctx)
             loss, metrics = loss if own is None else loss + own, metrics | more
         return {"loss": loss, **metrics}
 
@@ -108,14 +97,11 @@ class Supervised(Learner):
     def parameter_sets(self) -> dict[str, OptimizedModules]:
         """Backbone with heads, and the Mixer under its own optimiser."""
         own = {"encoder": OptimizedModules([self.classifier], self.config.optimizer)}
-        training = self.mixer_training
-        return own | (
-            {} if training is None else {"mixer": OptimizedModules([training], training.config.optimizer)}
-        )
+        return own | (self.mixer_training.parameter_sets() if self.mixer_training else {})
 
     @torch.no_grad()
     def _slow(self, images: Tensor) -> Features | None:
-        """What the momentum network makes of un-mixed images.
+        """Features of un-mixed images by the momentum network.
 
         Stages after the tap run as well: their BatchNorm must not see mixed images alone.
         """
@@ -134,32 +120,24 @@ class Supervised(Learner):
         logits = self.classifier.logits(self.classifier(mixed.images), PLAIN)
         return mixed_loss(self.objective, logits, batch.labels, pairing.of(batch.labels), mixed.lam)
 
-    def _mixed_loss(self, policy: Policy, batch: Labelled, slow: Features | None, ctx: StepContext) -> Tensor:
+    def _mixed_loss(self, policy: Policy, parents: ParentInputs, batch: Labelled, ctx: StepContext) -> Tensor:
         """The configured loss of the policy's images, mixCE by default; no gradient reaches the Mixer."""
-        images, labels, host = batch.images, batch.labels, host_of(self.classifier)
-        generator, ratios = ctx.numpy_generator("policy"), ctx.numpy_generator("lam")
-        lam = draw_ratio(self.alpha, len(labels), ratios, per_sample=self.lam_per_sample)
-        policy, lam = policy.drawn(lam, generator)
-        known = Seen(None if slow is None else slow.tap, labels)
-        seen = host.look(policy, images, known, lambda logits: self.objective.point_loss(logits, labels))
-        draw = lambda: self._pairing("pairing", batch, ctx)  # noqa: E731 - only for policies without a rule
-        mixed, pairing = pair_and_mix(policy, images, draw, lam, generator=generator, seen=seen)
-        loss = self._of_mixed(host, policy, mixed, labels, pairing)
-        if mixed.beside is None:
-            return loss
-        weight, other = mixed.beside
-        return loss + weight * self._of_mixed(host, policy, other, labels, pairing)
+        return MixedBranch(policy, self.alpha, self.lam_per_sample).loss(
+            host_of(self.classifier),
+            self.criterion,
+            (parents, parents),
+            batch.labels,
+            lambda _: self._pairing("pairing", batch, ctx),
+            self.objective.point_loss,
+            ctx,
+        )
 
-    def _of_mixed(self, host: Host, policy: Policy, mixed: Mixed, labels: Tensor, pairing: Pairing) -> Tensor:
-        outputs, mixed = host.run(policy, mixed, pairing)
-        return mixed_term(self.criterion, outputs, mixed, (labels, labels), pairing)
-
-    def _host_step(self, batch: Labelled, slow: Features, ctx: StepContext) -> SupervisedHostStep:
-        """What the Mixer's training needs: its judge is the momentum network with its mixed head."""
+    def _mixer_inputs(self, parents: ParentInputs, slow: Features) -> MixerInputs:
+        """The critic of the Mixer's images is the momentum network with its head for mixed images."""
         network = self.momentum_classifier
-        assert network is not None  # it gave `slow`
-        judge = Judge(network, lambda features: network.logits(features, MIXED), self.objective)
-        return SupervisedHostStep(judge, batch, slow, lambda: self._pairing("pairing_mixer", batch, ctx))
+        assert network is not None  # its output is `slow`
+        critic = Critic(network, lambda features: network.logits(features, MIXED), self.objective)
+        return MixerInputs(critic, (parents, parents), slow)
 
     def _pairing(self, purpose: str, batch: Labelled, ctx: StepContext) -> Pairing:
         generator = generator_for(ctx.seed, purpose, ctx.step, ctx.rank)

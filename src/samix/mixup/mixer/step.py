@@ -21,11 +21,10 @@ AUXILIARY_WEIGHT = 0.5
 """Of the local term in loss: global_aux_local at the start of training (released SSL code)."""
 
 
-class Side(NamedTuple):
+class ParentInputs(NamedTuple):
     """One of the two roles of parents, in the order of the batch.
 
-    images (N, 3, H, W); maps (N, C, h, w), what the momentum encoder made of them; targets, anything that a
-    pairing can permute.
+    images (N, 3, H, W); maps (N, C, h, w) of the teacher; targets, anything that a pairing can permute.
     """
 
     images: Tensor
@@ -47,25 +46,25 @@ class MixerStep(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Frozen networks that stay in the graph: images -> encoded -> outputs, held to the objective."""
+class Critic:
+    """Frozen networks that stay in the graph: images -> encoded -> outputs, scored by the objective."""
 
     encode: Callable[[Tensor], Any]
-    read: Callable[[Any], Tensor]
+    outputs_of: Callable[[Any], Tensor]
     objective: Objective
 
 
 def mixer_step(
     mixer: Mixer,
-    judge: Judge,
-    sides: tuple[Side, Side],
+    critic: Critic,
+    parents: tuple[ParentInputs, ParentInputs],
     pairing: Pairing,
     config: MixerTrainingConfig,
     ctx: StepContext,
 ) -> MixerStep | None:
-    """Mask, mix, judge: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
+    """Mask, mix, score: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
 
-    sides: first and second parents, the latter to be permuted by `pairing`, which serves images, maps and
+    parents: first and second ones, the latter to be permuted by `pairing`, which serves images, maps and
     targets alike. The mask is not adjusted here: that is for the encoder's.
     Returns: None in a step in which the Mixer is not trained.
     """
@@ -73,7 +72,7 @@ def mixer_step(
     if not trained and not config.switch_off_keeps_mask_loss:
         return None
     lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
-    first, second = sides[0], pairing.of(sides[1])
+    first, second = parents[0], pairing.of(parents[1])
     height, width = first.images.shape[-2:]
     mask = mixer(first.maps, second.maps, lam, (height, width), ctx.numpy_generator("mixer")).mask
     penalty = mask_loss(mask, lam, config.mask_loss)
@@ -87,8 +86,9 @@ def mixer_step(
     }
     if not trained:
         return MixerStep(loss, None, lam, metrics)
-    encoded = judge.encode(blend(first.images, second.images, mask))
-    terms = _classification(judge, judge.read(encoded), (first.targets, second.targets), lam, config, ctx)
+    encoded = critic.encode(blend(first.images, second.images, mask))
+    outputs, targets = critic.outputs_of(encoded), (first.targets, second.targets)
+    terms = _classification(critic, outputs, targets, lam, config, ctx)
     metrics |= {"mixer_local": terms.local_term.detach(), "mixer_global": terms.global_term.detach()}
     return MixerStep(loss + terms.loss, encoded, lam, metrics)
 
@@ -107,7 +107,7 @@ def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
 
 
 def _classification(
-    judge: Judge,
+    critic: Critic,
     outputs: Tensor,
     targets: tuple[Any, Any],
     lam: float,
@@ -117,7 +117,7 @@ def _classification(
     """The loss that `config.loss` names, and its local and global terms."""
     eta = config.eta if config.loss == "eta_balanced" else 1.0
     local = {"eta_balanced": 1.0, "global_aux_local": _auxiliary_weight(ctx)}.get(config.loss, 0.0)
-    terms = eta_balanced(judge.objective, outputs, targets, lam, eta=eta, local=local)
+    terms = eta_balanced(critic.objective, outputs, targets, lam, eta=eta, local=local)
     if config.loss == "sigmoid_negweight":
         return terms._replace(loss=sigmoid_negweight(outputs, *targets, lam, eta=config.eta))
     return terms
