@@ -84,9 +84,9 @@ def after(learner, batch, out):
     if memory is None:
         return
     mu, changed = memory.config.momentum, 0
+    unit = lambda row: row / (torch.sqrt((row * row).sum()) + 1e-10)  # noqa: E731 - ODC's, for rows of zeros
     for n, image in enumerate(batch.index.tolist()):
-        row = (1 - mu) * memory.features[image] + mu * out.keys[n]
-        row = row / torch.sqrt((row * row).sum())
+        row = unit((1 - mu) * memory.features[image] + mu * unit(out.keys[n]))
         scores = [(row * centroid).sum().item() for centroid in memory.centroids]
         changed += scores.index(max(scores)) != memory.labels[image]
         memory.features[image], memory.labels[image] = row, scores.index(max(scores))
