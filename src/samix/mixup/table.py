@@ -1,6 +1,6 @@
 """Print the mixup policies and where each of them works: `python -m samix.mixup.table`.
 
-`refusal` is what hosts ask before they train, and what the printed matrix consists of.
+`incompatibility` is what hosts ask before they train, and what the printed matrix consists of.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP, SuperMix
-from samix.mixup.adautomix import AdversarialMixer
+from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.nn import build_backbone
 from samix.nn.table import markdown
 
 HEADER = ("policy", "what it is", "cost", "needs, beside images", "options and their defaults")
 
 
-class Offer(NamedTuple):
+class Capabilities(NamedTuple):
     """What a host can give a policy.
 
     labels: (pseudo) labels of the images; classes: its network's outputs are logits of these; one_size: the
     network takes images of one size only, as transformers do; attention: it has a class token that attends
-    to patches; inside: its features can be mixed, both parents being of one batch; maps: they are (N, C, h,
+    to patches; features: features of the network can be mixed, both parents being of one batch; maps: they are (N, C, h,
     w) after every stage.
     """
 
@@ -34,18 +34,18 @@ class Offer(NamedTuple):
     classes: bool
     one_size: bool = False
     attention: bool = False
-    inside: bool = True
+    features: bool = True
     maps: bool = True
 
 
 _VIT = {"one_size": True, "attention": True, "maps": False}
 SCENARIOS = {
-    "class, CNN": Offer(labels=True, classes=True),
-    "class, ViT": Offer(labels=True, classes=True, **_VIT),
-    "cluster, CNN": Offer(labels=True, classes=False),
-    "cluster, ViT": Offer(labels=True, classes=False, **_VIT),
-    "instance, CNN": Offer(labels=False, classes=False),
-    "instance, ViT": Offer(labels=False, classes=False, **_VIT),
+    "class, CNN": Capabilities(labels=True, classes=True),
+    "class, ViT": Capabilities(labels=True, classes=True, **_VIT),
+    "cluster, CNN": Capabilities(labels=True, classes=False),
+    "cluster, ViT": Capabilities(labels=True, classes=False, **_VIT),
+    "instance, CNN": Capabilities(labels=False, classes=False),
+    "instance, ViT": Capabilities(labels=False, classes=False, **_VIT),
 }
 """Hosts of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without."""
 
@@ -73,39 +73,41 @@ _BESIDE = {
 }
 
 
-def refusal(policy: Policy | type[Policy], offer: Offer) -> str | None:
-    """Why a host that gives what `offer` says cannot use `policy`, and what to do; None where it can.
+def incompatibility(policy: Policy | type[Policy], capabilities: Capabilities) -> str | None:
+    """Why a host that gives what `capabilities` says cannot use `policy`, and what to do; None where it can.
 
     Of a class the answer is that for its default options.
     """
     name = name_of(policy)
-    if policy.resizes and offer.one_size:
+    if policy.resizes and capabilities.one_size:
         return (
             f"policy {name} makes images of another size, and this backbone takes images of one size only: "
             "take another policy, or a convolutional backbone."
         )
-    if "labels" in policy.needs and not offer.labels:
+    if "labels" in policy.requires and not capabilities.labels:
         return (
             f"policy {name} needs labels or pseudo labels of the images, and there are none: take another "
             "policy."
         )
-    reads_classes = policy.classes or "cam" in policy.needs or "logits" in policy.after
-    if reads_classes and not offer.classes:
+    reads_classes = policy.classes or "cam" in policy.requires or "logits" in policy.requires_outputs
+    if reads_classes and not capabilities.classes:
         return (
             f"policy {name} reads the logits of a classifier, and this training has none: take another "
             "policy, or supervised training."
         )
-    if ("attention" in policy.needs or policy.after & {"attention", "attentions"}) and not offer.attention:
+    if (
+        "attention" in policy.requires or policy.requires_outputs & {"attention", "attentions"}
+    ) and not capabilities.attention:
         return (
             f"policy {name} needs the attention of a class token, and this backbone has none: take a vision "
             "transformer such as deit_small_patch16_224, or another policy."
         )
-    if (policy.inside == "maps" or "cam" in policy.needs) and not offer.maps:
+    if (policy.mixes_features == "maps" or "cam" in policy.requires) and not capabilities.maps:
         return (
             f"policy {name} needs features that are maps, and those of this backbone are tokens: take a "
             "convolutional backbone, or another policy."
         )
-    if policy.inside != "never" and not offer.inside:
+    if policy.mixes_features != "never" and not capabilities.features:
         return (
             f"policy {name} mixes features of two images of one view: set model.moco.cross_view to q2k or "
             "same, and take a backbone with a stem that timm names, or take another policy."
@@ -150,7 +152,7 @@ def matrix_rows() -> list[tuple[str, ...]]:
     rows = []
     for name in POLICIES:
         policy = example(name)
-        reasons = [refusal(policy, offered) for offered in SCENARIOS.values()]
+        reasons = [incompatibility(policy, offered) for offered in SCENARIOS.values()]
         rows.append((name, *("works" if reason is None else "refused" for reason in reasons)))
     return rows
 
@@ -158,7 +160,7 @@ def matrix_rows() -> list[tuple[str, ...]]:
 def report() -> str:
     """What the command prints."""
     table, matrix = markdown(HEADER, policy_rows()), markdown(("policy", *SCENARIOS), matrix_rows())
-    reasons = {refusal(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
+    reasons = {incompatibility(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
     parts = [
         "## Policies",
         table,
@@ -178,8 +180,8 @@ def _what(kind: type[Policy]) -> str:
 
 
 def _needs(name: str, policy: Policy) -> str:
-    wanted = [_NEEDS[need] for need in sorted(policy.needs)]
-    later = [_AFTER[answer] for answer in sorted(policy.after)]
+    wanted = [_NEEDS[need] for need in sorted(policy.requires)]
+    later = [_AFTER[answer] for answer in sorted(policy.requires_outputs)]
     return "; ".join([*wanted, *later, *filter(None, [_BESIDE.get(name)])]) or "-"
 
 
