@@ -1,7 +1,7 @@
 """Mixup policies. `POLICIES` is the public table; every policy mixes `first` with `second` at a given lam."""
 
 from samix.mixup.batch import MixedBatch, mix_batch, mixed_term
-from samix.mixup.draws import BatchShape, MixDraws, draw_policy, expanded, for_graph, to_device
+from samix.mixup.draws import MixDraws, draw_policy, expanded, for_graph, to_device
 from samix.mixup.lam import Ratio, draw_lam, draw_lams, draw_ratio
 from samix.mixup.mix import mix
 from samix.mixup.mixer.mixer import Mixer
@@ -112,7 +112,6 @@ __all__ = [
     "SuperMix",
     "TokenMix",
     "TransMix",
-    "BatchShape",
     "FeatureMix",
     "ImageInfo",
     "MixDraws",

@@ -1,4 +1,4 @@
-"""The trained network and a policy: the information that the policy requires, and the pass of mixed images."""
+"""A policy in the trained network: the information it requires, and the pass of mixed images."""
 
 from __future__ import annotations
 

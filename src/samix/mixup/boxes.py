@@ -1,4 +1,4 @@
-"""Boxes and other masks, one per batch or one per sample, drawn on the host: their shares are known at once."""
+"""Boxes, one per batch or one per sample, drawn on the host, so that their shares are known at once."""
 
 from __future__ import annotations
 

@@ -70,9 +70,10 @@ def to_device(tree: T, device: torch.device) -> T:
     for dtype in {tensor.dtype for tensor in tensors}:
         alike = [tensor for tensor in tensors if tensor.dtype == dtype]
         packed = torch.cat([tensor.flatten() for tensor in alike]).pin_memory().to(device, non_blocking=True)
-        parts = packed.split([tensor.numel() for tensor in alike])
+        parts = torch.split(packed, [tensor.numel() for tensor in alike])
         moved |= {id(t): part.view(t.shape) for t, part in zip(alike, parts, strict=True)}
-    return _mapped(tree, lambda tensor: moved[id(tensor)])
+    result: T = _mapped(tree, lambda tensor: moved[id(tensor)])
+    return result
 
 
 def for_graph(tree: T) -> T:

@@ -35,7 +35,7 @@ class Operations(NamedTuple):
 
 
 def draw_operations(n: int, severity: float, names: tuple[str, ...], rng: np.random.Generator) -> Operations:
-    """n operations among `names`, at levels ~ U(0.1, severity), severity in [0.1, 10], in random directions."""
+    """n operations among `names` at levels ~ U(0.1, severity), severity in [0.1, 10], with random signs."""
     chosen = np.array(names)[rng.integers(len(names), size=n)]
     return Operations(chosen, rng.uniform(0.1, severity, n), rng.choice([-1.0, 1.0], n))
 

@@ -26,7 +26,7 @@ class Capabilities(NamedTuple):
 
     labels: (pseudo) labels of the images; classes: its network's outputs are logits of these; one_size: the
     network takes images of one size only, as transformers do; attention: it has a class token that attends
-    to patches; features: features of the network can be mixed, both parents being of one batch; maps: they are (N, C, h,
+    to patches; features: its features can be mixed, both parents being of one batch; maps: they are (N, C, h,
     w) after every stage.
     """
 

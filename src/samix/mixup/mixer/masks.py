@@ -20,8 +20,8 @@ SMALLEST_SIGMA = 0.5
 
 class AdjustDraws(NamedTuple):
     """plain and fires, bool scalars: plain mixup instead of the mask (lam margin); the mask is adjusted (mode
-    "prob"). bounds (2,) of the means that stay. sigma of the smoothing in pixels, on the host, as its kernel is
-    made from it; None: no smoothing.
+    "prob"). bounds (2,) of the means that stay. sigma of the smoothing in pixels, on the host, since
+    torchvision makes the kernel from a number; None: no smoothing.
     """
 
     plain: Tensor

@@ -53,12 +53,12 @@ class AdversarialMixer(nn.Module):
 
 
 class AdAutoMixDraws(NamedTuple):
-    """shares (K,) of the parents; index (K, N), rows of the batch; linear: only the linear mix, as the largest
-    share leaves nothing to learn. K and linear select the graph.
+    """shares (K,) of the parents; rows (K, N) of the batch; linear: the linear mix alone, for a largest share
+    of 1 - lam_margin and more. K and linear select the graph.
     """
 
     shares: Tensor
-    index: Tensor
+    rows: Tensor
     linear: bool
 
 
@@ -112,13 +112,13 @@ class AdAutoMix(Policy):
         """
         if info.first.maps is None:
             raise ValueError("AdAutoMix requires the feature maps of the batch")
-        parents = images[draws.index]
+        parents = images[draws.rows]
         linear = draws.shares.view(-1, 1, 1, 1, 1).expand(-1, len(images), 1, *images.shape[2:])
         aside = self._mixed(parents, linear, draws)
         if draws.linear:
             return aside
         size = (images.shape[2], images.shape[3])
-        masks = self.mixer(info.first.maps[draws.index], draws.shares, size)
+        masks = self.mixer(info.first.maps[draws.rows], draws.shares, size)
         extra = (self.config.rho, aside) if len(draws.shares) > 2 else None
         return self._mixed(parents, masks, draws, extra)
 
@@ -128,7 +128,7 @@ class AdAutoMix(Policy):
         weights = draws.shares[:, None].expand(-1, parents.shape[1])
         several = len(masks) > 2
         mask = masks if several else masks[0]
-        return Mixed(weighted(parents, masks), draws.index, weights, mask, own_first=not several, extra=extra)
+        return Mixed(weighted(parents, masks), draws.rows, weights, mask, own_first=not several, extra=extra)
 
 
 def weighted(images: Tensor, masks: Tensor) -> Tensor:

@@ -33,14 +33,14 @@ class MixPro(Policy):
     """Random large cells of each image come from `first`, the others from `second`; labels learn to follow
     attention.
 
-    Of the cells, ceil(lam times their number) are from `first`, others for each sample. The weight of `first` is c times
-    the share of the clean first image's attention inside its cells and 1 - c times the share of the cells;
-    c is the cosine of the prediction and the label by cells, smoothed: the better the network predicts
-    the mix, the more its attention is believed.
+    Of the cells, ceil(lam times their number) are from `first`, others for each sample. The weight of `first`
+    is c times the share of the clean first image's attention inside its cells plus 1 - c times the share of
+    the cells; c is the cosine of the prediction and the label by cells, smoothed: the better the network
+    predicts the mix, the more its attention counts.
 
-    cells: how many a side; they are whole patches and the last ones may be cut, 4 are 64 pixels each of 224
-    in patches of 16. smoothing: eps of the smoothed label. patch: side of a patch in pixels, for use without a
-    transformer.
+    cells: number per side; they are whole patches and the last ones may be cut, 4 are 64 pixels each of 224
+    in patches of 16. smoothing: eps of the smoothed label. patch: side of a patch in pixels, used if there is
+    no transformer.
     """
 
     cost = "attention"
@@ -48,7 +48,7 @@ class MixPro(Policy):
     requires_outputs = frozenset({"logits"})
 
     def __init__(self, cells: int = 4, smoothing: float = 0.1, patch: int = 16) -> None:
-        """Raises: ConfigError for less than one cell per side, a patch below 1, or a smoothing outside [0, 1]."""
+        """Raises: ConfigError for cells or a patch below 1, or a smoothing outside [0, 1]."""
         super().__init__()
         check_patch(patch, "MixPro")
         if cells < 1:

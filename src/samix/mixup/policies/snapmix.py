@@ -20,8 +20,8 @@ from samix.mixup.policy import ImageInfo, Mixed, PairInfo, Policy, two_parents
 
 
 class SnapMixDraws(NamedTuple):
-    """mixed: whether the batch is mixed; boxes of `first` and of `second` as integers, since sizes follow from
-    them; untouched (2, N), the weights of a batch that is not mixed.
+    """mixed: whether the batch is mixed; boxes of `first` and of `second` as integers, since sizes of tensors
+    follow from them; untouched (2, N), the weights of a batch that is not mixed.
     """
 
     mixed: bool
@@ -34,8 +34,9 @@ class SnapMix(Policy):
 
     Both boxes are drawn as CutMix draws its own: that of `first` for lam, that of `second` for a share of its
     own from Beta(alpha, alpha). The weight of `first` is the share of its class activation map outside of its
-    box, that of `second` the share of its map inside of its own, so they need not sum to 1; if both are of one
-    class each weight is the sum of the two, as published. A map without values, or with NaN, counts by area.
+    box, that of `second` the share of its map inside of its own, so they need not sum to 1; if both are of
+    one class each weight is the sum of the two, as published. A map without values, or with NaN, counts by
+    area.
     probability: of mixing a batch at all; 0.5 is advised if training starts from random weights.
     """
 

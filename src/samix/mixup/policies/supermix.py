@@ -24,10 +24,10 @@ _LONGEST = 1.0
 
 
 class SuperMixDraws(NamedTuple):
-    """shares (K, N) of the parents; index (K, N) of three parents, rows of the batch; None of two."""
+    """shares (K, N) of the parents; rows (K, N) of the batch for three parents, None for two."""
 
     shares: Tensor
-    index: Tensor | None
+    rows: Tensor | None
 
 
 class SuperMix(Policy):
@@ -105,14 +105,14 @@ class SuperMix(Policy):
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: SuperMixDraws, info: PairInfo
     ) -> Mixed:
         """See Policy; of three images the partners are not used."""
-        if draws.index is None:
+        if draws.rows is None:
             second = pairing.select(others)
             mask = self.masks(torch.stack([images, second]), draws.shares)[0]
             return two_parents(blend(images, second, mask), pairing, draws.shares, mask)
-        parents = images[draws.index]
+        parents = images[draws.rows]
         masks = self.masks(parents, draws.shares)
         mixed = (masks * parents.float()).sum(0).to(images.dtype)
-        return Mixed(mixed, draws.index, draws.shares, masks, own_first=False)
+        return Mixed(mixed, draws.rows, draws.shares, masks, own_first=False)
 
     def masks(self, images: Tensor, shares: Tensor) -> Tensor:
         """Masks (K, N, 1, H, W), with sum 1, of images (K, N, 3, H, W) with shares (K, N); no gradient."""

@@ -21,9 +21,9 @@ from samix.mixup.tokens import share_inside
 class TransMix(Policy):
     """CutMix whose labels follow the attention that the network pays to either part of the mixed image.
 
-    The weight of `first` is, for each sample, ratio times the true share of `first` and 1 - ratio times the share of the class
-    token's attention, in the last block, to patches of `first`. The paper has ratio 0; the mean of both is
-    what its code and later ones do.
+    The weight of `first` is, for each sample, ratio times the true share of `first` plus 1 - ratio times the
+    share of the class token's attention, in the last block, to patches of `first`. The paper has ratio 0; its
+    code and later ones take the mean of both.
     """
 
     cost = "attention"
@@ -46,7 +46,8 @@ class TransMix(Policy):
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: BoxDraws, info: PairInfo
     ) -> Mixed:
         """See Policy; CutMix's images, whose weights are not final."""
-        return replace(self.cutmix(images, others, pairing, draws, info), final=False)
+        mixed: Mixed = self.cutmix(images, others, pairing, draws, info)
+        return replace(mixed, final=False)
 
     def reweight(self, mixed: Mixed, outputs: ModelOutputs) -> Tensor:
         """See Policy. Raises: ValueError if the attention is missing."""
