@@ -176,8 +176,8 @@ def run(policy, seed, lam):
     shape = BatchShape(N, SIZE, SIZE, (GRID, GRID), ((4, 12, 12),) * 2)
     order = torch.Generator().manual_seed(int(rng.integers(2**63)))
     lam = draw_lam(0.7, rng) if lam is None else lam
-    pairing = draw_local_pairing(N, order, no_repeat=True)
-    draws = expanded(policy, draw_policy(policy, lam, rng, shape, pairing), shape, images.device)
+    drawn = draw_policy(policy, lam, rng, shape, lambda member: draw_local_pairing(N, order, no_repeat=True))
+    draws = expanded(policy, drawn, shape, images.device)
     mixed, features = mix(policy, images, draws, info), None
     weights = mixed.weights
     if mixed.features is not None:

@@ -22,8 +22,8 @@ from samix.jobs.checks import (
     check_supervised_settings,
 )
 from samix.jobs.trials import Bench, Trial
-from samix.learners.moco import check_moco
-from samix.learners.supervised import check_mixed_loss
+from samix.methods.moco import check_moco
+from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES
 from samix.training.launch import check_devices
 

@@ -16,8 +16,8 @@ from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
 from samix.jobs.build import static_policy
-from samix.learners.moco import check_moco
-from samix.learners.supervised import check_mixed_loss
+from samix.methods.moco import check_moco
+from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES
 from samix.mixup.host import check_policy as check_fits
 from samix.mixup.host import offer_of

@@ -17,7 +17,7 @@ from samix.detection.model import build_detector
 from samix.detection.predict import Detections, predict
 from samix.detection.voc import DetectionSet, read_voc
 from samix.jobs.build import seeded, start_backbone
-from samix.learners.detector import DetectionBatches, DetectorLearner
+from samix.detection.learner import DetectionBatches, DetectorLearner
 from samix.training import Job, fit
 
 SHOWN = 8

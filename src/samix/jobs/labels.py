@@ -14,7 +14,7 @@ from samix.core.weights import WeightsFile
 from samix.data import ImageStore, Normalize
 from samix.evaluation.features import extract_features
 from samix.jobs.build import static_policy
-from samix.learners.labels import FixedLabels, OnlineLabels
+from samix.methods.labels import FixedLabels, OnlineLabels
 from samix.nn import Encoder
 
 

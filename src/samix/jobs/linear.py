@@ -20,8 +20,8 @@ from samix.evaluation.features import extract_features
 from samix.evaluation.knn import knn_predict
 from samix.jobs.build import prefixed, seeded, start_backbone
 from samix.jobs.checks import check_linear
-from samix.learners.base import Learner
-from samix.learners.linear import LinearProbe
+from samix.core.learner import Learner
+from samix.evaluation.probe import LinearProbe
 from samix.nn import Backbone
 from samix.training import Batches, Job, fit
 

@@ -20,10 +20,10 @@ from samix.core.weights import WeightsFile
 from samix.data import Augment, ImageStore, Normalize, TwoViewBatches, open_images, pretraining_split
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_encoder
 from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
-from samix.learners.base import Learner
-from samix.learners.labels import LabelSource, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo, check_moco
+from samix.core.learner import Learner
+from samix.methods.labels import LabelSource, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
+from samix.methods.moco import MoCo, check_moco
 from samix.mixup import Mixer
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
 from samix.nn import Encoder

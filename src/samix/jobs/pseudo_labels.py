@@ -28,9 +28,9 @@ from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.moco import MoCo, check_moco
-from samix.learners.odc import ODCLearner
+from samix.core.learner import Learner
+from samix.methods.moco import MoCo, check_moco
+from samix.methods.odc import ODCLearner
 from samix.nn import Encoder
 from samix.training import Job, fit, has_checkpoint
 

@@ -22,9 +22,9 @@ from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.core.learner import Learner
+from samix.methods.supervised import Supervised, head_names
+from samix.methods.mixer_training import AdversarialTraining, SupervisedMixerTraining
 from samix.mixup import AdAutoMix, Mixer, Policy
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors

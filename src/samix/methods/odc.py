@@ -9,7 +9,7 @@ from samix.clustering.memory import ODCMemory
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.base import Learner, ParameterSet
+from samix.core.learner import Learner, OptimizedModules
 from samix.nn.backbones import Backbone
 from samix.objectives import ClassObjective
 
@@ -38,7 +38,7 @@ class ODCLearner(Learner):
         self.register_buffer("change_ratio", torch.zeros(()))
         self._seen: tuple[Tensor, Tensor]
 
-    def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
+    def training_step(self, batch: Labelled, draws: None) -> dict[str, Tensor]:
         """Re-weighted cross entropy with the labels as they are before this step's update of the memory.
 
         The batch's own labels are not looked at.
@@ -66,9 +66,9 @@ class ODCLearner(Learner):
         self.change_ratio.copy_(self.memory.update(*self._seen))
         self.memory.maintain(ctx.step)
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """Sets "encoder" (backbone and neck) and "head"."""
         return {
-            "encoder": ParameterSet([self.backbone, self.neck], self.optimizer),
-            "head": ParameterSet([self.head], self.optimizer.model_copy(update={"momentum": 0.0})),
+            "encoder": OptimizedModules([self.backbone, self.neck], self.optimizer),
+            "head": OptimizedModules([self.head], self.optimizer.model_copy(update={"momentum": 0.0})),
         }

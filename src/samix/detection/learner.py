@@ -14,7 +14,7 @@ from samix.core.errors import ConfigError
 from samix.core.step import StepContext
 from samix.data.order import epoch_order
 from samix.detection.voc import DetectionSet
-from samix.learners.base import Learner, ParameterSet
+from samix.core.learner import Learner, OptimizedModules
 
 # uint8 pixels kept decoded; larger sets are decoded again in every epoch
 _MEMORY_LIMIT = 2**31
@@ -38,15 +38,15 @@ class DetectorLearner(Learner):
         self.detector = detector
         self.optimizer = optimizer
 
-    def training_step(self, batch: Pictures, ctx: StepContext) -> dict[str, Tensor]:
+    def training_step(self, batch: Pictures, draws: None) -> dict[str, Tensor]:
         """Sum of the RPN's and the box head's losses, and each of the four as a metric."""
         losses: dict[str, Tensor] = self.detector(batch.images, batch.targets)
         metrics = {name: value.detach() for name, value in losses.items()}
         return {"loss": torch.stack(list(losses.values())).sum(), **metrics}
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """One set, "detector"."""
-        return {"detector": ParameterSet([self.detector], self.optimizer)}
+        return {"detector": OptimizedModules([self.detector], self.optimizer)}
 
 
 class DetectionBatches:

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samix.config.training import OptimizerConfig
-from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.base import Learner, ParameterSet
+from samix.core.learner import Learner, OptimizedModules
 from samix.nn import Backbone
 
 
@@ -41,7 +40,7 @@ class LinearProbe(Learner):
             self.backbone.eval()
         return self
 
-    def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:  # noqa: ARG002
+    def training_step(self, batch: Labelled, draws: None) -> dict[str, Tensor]:  # noqa: ARG002
         """Cross-entropy of images (N, 3, H, W), or features (N, width), against labels (N,)."""
         logits = self.head(self.features(batch.images))
         top1 = (logits.detach().argmax(1) == batch.labels).float().mean()
@@ -53,6 +52,6 @@ class LinearProbe(Learner):
         pooled: Tensor = x if self.backbone is None else self.backbone(x).pooled
         return pooled
 
-    def parameter_sets(self) -> dict[str, ParameterSet]:
+    def parameter_sets(self) -> dict[str, OptimizedModules]:
         """The classifier."""
-        return {"head": ParameterSet([self.head], self.optimizer)}
+        return {"head": OptimizedModules([self.head], self.optimizer)}

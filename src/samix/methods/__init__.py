@@ -1,0 +1,1 @@
+"""nn.Modules with one training step: they compose a method, a policy and a backbone."""
