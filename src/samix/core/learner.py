@@ -28,7 +28,7 @@ class Learner(nn.Module, ABC):
     """
 
     def draw(self, batch: Any, ctx: StepContext) -> Any:  # noqa: ARG002
-        """The draws of a step, on ctx.device; of the batch only the sizes are read. None: nothing is random."""
+        """Draws of a step, on ctx.device; of the batch only the sizes are read. None if nothing is random."""
         return None
 
     def before_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional

@@ -11,10 +11,10 @@ from torchvision.models.detection import FasterRCNN
 from samix.config.detection import DetectionConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.step import StepContext
 from samix.data.order import epoch_order
 from samix.detection.voc import DetectionSet
-from samix.core.learner import Learner, OptimizedModules
 
 # uint8 pixels kept decoded; larger sets are decoded again in every epoch
 _MEMORY_LIMIT = 2**31

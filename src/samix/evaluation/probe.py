@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from samix.config.training import OptimizerConfig
-from samix.data import Labelled
 from samix.core.learner import Learner, OptimizedModules
+from samix.data import Labelled
 from samix.nn import Backbone
 
 

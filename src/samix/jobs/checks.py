@@ -19,8 +19,8 @@ from samix.jobs.build import static_policy
 from samix.methods.moco import check_moco
 from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES
-from samix.mixup.host import check_policy as check_fits
-from samix.mixup.host import offer_of
+from samix.mixup.adapter import capabilities_of
+from samix.mixup.adapter import check_policy as check_fits
 from samix.nn import build_backbone
 from samix.training.launch import check_devices
 
@@ -105,9 +105,9 @@ def check_policy(
     policy = POLICIES[config.name] if learnt else static_policy(config, (card["mean"], card["std"]))
     random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
     # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
-    offer = offer_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
+    offered = capabilities_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
     try:
-        check_fits(policy, offer, lam_per_sample=config.lam == "sample")
+        check_fits(policy, offered, lam_per_sample=config.lam == "sample")
     except ConfigError as error:
         raise ConfigError(f"{stage}.policy: {error}") from error
 

@@ -13,11 +13,11 @@ from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
 from samix.core.weights import WeightsFile
 from samix.detection.evaluate import coco_metrics
+from samix.detection.learner import DetectionBatches, DetectorLearner
 from samix.detection.model import build_detector
 from samix.detection.predict import Detections, predict
 from samix.detection.voc import DetectionSet, read_voc
 from samix.jobs.build import seeded, start_backbone
-from samix.detection.learner import DetectionBatches, DetectorLearner
 from samix.training import Job, fit
 
 SHOWN = 8

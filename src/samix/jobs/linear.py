@@ -12,16 +12,16 @@ from torch import Tensor
 from samix.config.data import AugmentConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import CropFlip, ImageStore, LabelledBatches, MemoryStore, Normalize, open_images
 from samix.evaluation.classification import accuracies, confusion, summarise
 from samix.evaluation.features import extract_features
 from samix.evaluation.knn import knn_predict
+from samix.evaluation.probe import LinearProbe
 from samix.jobs.build import prefixed, seeded, start_backbone
 from samix.jobs.checks import check_linear
-from samix.core.learner import Learner
-from samix.evaluation.probe import LinearProbe
 from samix.nn import Backbone
 from samix.training import Batches, Job, fit
 

@@ -13,6 +13,7 @@ from samix.clustering import metrics
 from samix.clustering.memory import ODCMemory
 from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import (
@@ -28,7 +29,7 @@ from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
-from samix.core.learner import Learner
+from samix.methods.host import SelfSupervised
 from samix.methods.moco import MoCo, check_moco
 from samix.methods.odc import ODCLearner
 from samix.nn import Encoder
@@ -98,7 +99,7 @@ def _starting_encoder(
     if job.config.init_weights is not None:
         load_backbone(encoder.backbone, WeightsFile(job.config.init_weights))
     if job.config.init == "moco" and not has_checkpoint(job, "odc"):
-        learner = MoCo(encoder, job.model.moco, seed=job.seed)
+        learner = SelfSupervised(MoCo(encoder, job.model.moco, job.seed))
         batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
         fit(
             learner,

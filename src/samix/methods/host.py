@@ -53,8 +53,8 @@ class SelfSupervised(Learner):
         mixer_training: MixerTraining | None = None,
         labels: LabelSource | None = None,
     ) -> None:
-        """branch None: no mixed term; mixer_training: how its Mixer learns, if it does; labels of the training
-        images, if the policy or the Mixer's training requires them.
+        """branch None: no mixed term; mixer_training: how its Mixer learns, if it does; labels: those of the
+        training images, if the policy or the Mixer's training requires them.
 
         Raises: ValueError for a Mixer to train beside a policy that requires no maps; ConfigError for a
         policy that cannot be used with this method.

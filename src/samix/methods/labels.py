@@ -29,7 +29,7 @@ class LabelSource(nn.Module, ABC):
         """Weight (C,) of each class in a cross-entropy."""
 
     def update(self, index: Tensor, keys: Tensor, step: int) -> None:  # noqa: B027 - fixed labels do not
-        """Update the labels by this step's keys (n, d) of images `index` (n,); called after the optimiser's step."""
+        """Update the labels by the keys (n, d) of images `index` (n,), after the optimiser's step."""
 
     def metrics(self) -> dict[str, Tensor]:
         """What is worth logging of the labels."""

@@ -37,7 +37,7 @@ class Method(nn.Module, ABC):
         self.optimizer = optimizer
 
     def draw(self, ctx: StepContext, n: int) -> Any:  # noqa: ARG002
-        """Draws of the method itself for a batch of n images per view and rank."""
+        """Draws of the method itself; n: rows that the teacher encodes on this rank."""
         return None
 
     def before_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional
@@ -49,6 +49,11 @@ class Method(nn.Module, ABC):
 
         Args: online, outputs of the trained encoder for the views it has encoded; draws of the method.
         """
+
+    @property
+    def teacher(self) -> Encoder:
+        """The encoder whose outputs are the targets."""
+        return self.encoder
 
     @abstractmethod
     def critic(self) -> Callable[[Tensor], Encoded]:
@@ -104,9 +109,8 @@ class MomentumMethod(Method):
         self.momentum, self.ema_buffers = config.momentum, config.ema_buffers
 
     def draw(self, ctx: StepContext, n: int) -> Tensor | None:
-        """A permutation of the global batch of both views, or of one if the teacher sees one; None on one rank.
-
-        BatchNorm must not reveal the rank of a key (MoCo, shuffling BN).
+        """A permutation of the rows of all ranks, so that BatchNorm does not reveal the rank of a key (MoCo,
+        shuffling BN); None on one rank.
         """
         if ctx.world_size == 1:
             return None
@@ -120,9 +124,14 @@ class MomentumMethod(Method):
     def teach(self, views: Views, online: Mapping[str, Encoded], draws: Tensor | None) -> dict[str, Encoded]:  # noqa: ARG002
         """See Method; all views in one pass, shuffled over the ranks."""
         images = list(views.values())
-        encoded = _encode_shuffled(self.momentum_encoder, torch.cat(images), draws)
-        n = len(images[0])
+        both = images[0] if len(images) == 1 else torch.cat(images)
+        encoded, n = _encode_shuffled(self.momentum_encoder, both, draws), len(images[0])
         return {name: encoded.rows(place * n, (place + 1) * n) for place, name in enumerate(views)}
+
+    @property
+    def teacher(self) -> Encoder:
+        """See Method: the moving average."""
+        return self.momentum_encoder
 
     def critic(self) -> Callable[[Tensor], Encoded]:
         """See Method."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from samix.core.random import LAM, POLICY
 from samix.core.step import BatchShape, StepContext
-from samix.mixup import ImageInfo, Mixed, MixDraws, Pairing, Policy, draw_policy, draw_ratio, mix, mixed_term
+from samix.mixup import ImageInfo, MixDraws, Mixed, Pairing, Policy, draw_policy, draw_ratio, mix, mixed_term
 from samix.mixup.adapter import Adapter
 from samix.mixup.mixer.step import ParentInputs
 from samix.objectives import MixedCriterion
@@ -25,10 +25,8 @@ class MixedBranch:
     lam_per_sample: bool
 
     def draw(self, ctx: StepContext, shape: BatchShape, pair: Callable[[Policy], Pairing]) -> MixDraws:
-        """Draws of a step. pair: the pairing for the policy of this batch, unless it has a rule of its own."""
-        lam = draw_ratio(
-            self.alpha, shape.images, ctx.numpy_generator(LAM), per_sample=self.lam_per_sample
-        )
+        """Draws of a step. pair: draws the pairing for the policy of this batch, if it has no own rule."""
+        lam = draw_ratio(self.alpha, shape.images, ctx.numpy_generator(LAM), per_sample=self.lam_per_sample)
         return draw_policy(self.policy, lam, ctx.numpy_generator(POLICY), shape, pair)
 
     def loss(

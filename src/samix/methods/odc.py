@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from samix.clustering.memory import ODCMemory
 from samix.config.training import OptimizerConfig
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.core.learner import Learner, OptimizedModules
 from samix.nn.backbones import Backbone
 from samix.objectives import ClassObjective
 

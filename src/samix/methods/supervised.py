@@ -41,7 +41,7 @@ _PLAIN_POLICIES: tuple[tuple[Policy, float], ...] = ((Mixup(), 0.8), (CutMix(), 
 
 
 class SupervisedDraws(NamedTuple):
-    """Draws of a step: of the mixed images, of the Mixer's training, and of `plain_mix`, with the place of its
+    """Draws of a step: of the mixed images, of the Mixer's training, and of `plain_mix` with the place of its
     policy, which selects the graph.
     """
 

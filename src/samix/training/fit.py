@@ -15,10 +15,10 @@ from torch import Tensor
 
 from samix.core.errors import TrainingError
 from samix.core.files import write_json
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.progress import progress_bar
 from samix.core.random import seed_for
 from samix.core.step import StepContext
-from samix.core.learner import Learner, OptimizedModules
 from samix.training.checkpoint import Checkpoint
 from samix.training.job import Job
 from samix.training.optimizers import make_optimizer, make_scheduler
