@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from samix.core.errors import ConfigError
-from samix.kedro.suggestions import did_you_mean
+from samix.core.suggestions import did_you_mean
 
 _PREFIX = "params:"
 
@@ -76,7 +76,7 @@ def _sentence(key: str, annotation: Any, detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{name}: missing."
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{name} = {detail['input']!r}: {message}."
+    return f"{name} = {detail['input']!r}: {message.removesuffix('.')}."
 
 
 def _model_at(annotation: Any, path: list[str]) -> type[BaseModel]:

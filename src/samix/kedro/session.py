@@ -14,8 +14,8 @@ from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner
 
 from samix.core.errors import ConfigError, SamixError
+from samix.core.suggestions import did_you_mean
 from samix.kedro.interrupts import interruptible, signal_behind
-from samix.kedro.suggestions import did_you_mean
 
 
 class Session(KedroSession):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -73,12 +73,20 @@ class AdAutoMix(Policy):
     requires = frozenset({"maps"})
     many_parents = True
     classes = True
+    Options = AdAutoMixConfig
+    uses_mixer = "online"
+    extra_requirement = "a network of its own that is trained along; a classifier as its host"
 
     def __init__(self, mixer: AdversarialMixer, config: AdAutoMixConfig) -> None:
         super().__init__()
         self.mixer = mixer
         self.config = config
         self.plain_weight = 1 - config.rho
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> AdAutoMixDraws:  # noqa: ARG002
         """See Policy: the shares, then a permutation for each parent."""
