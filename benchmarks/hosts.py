@@ -16,6 +16,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.ssl import MoCoConfig
 from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.data import (
     Augment,
@@ -27,12 +28,11 @@ from samix.data import (
     TwoViewBatches,
     TwoViews,
 )
-from samix.learners.base import Learner
-from samix.learners.labels import FixedLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.adversarial import SupervisedMixerTraining
+from samix.methods.labels import FixedLabels
+from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
+from samix.methods.moco import MoCo
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import Mixer, Mixup, Policy, SAMix, SAMixP
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 from samix.training import Job

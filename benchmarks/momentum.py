@@ -18,7 +18,7 @@ from torch import nn
 
 from samix.config.networks import BackboneConfig
 from samix.config.training import TrainingConfig
-from samix.learners.moco import MoCo
+from samix.methods.moco import MoCo
 from samix.nn import ema_
 from samix.training.launch import resolve_precision
 

@@ -40,8 +40,8 @@ from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import (
     POLICIES,
     AdAutoMix,

@@ -15,7 +15,7 @@ from samix.data import Augment, LabelledBatches, MemoryStore, SupervisedAugment,
 from samix.jobs import moco
 from samix.jobs.supervised import SupervisedJob, build_supervised
 from samix.kedro.parameters import check_parameters
-from samix.learners.moco import check_moco
+from samix.methods.moco import check_moco
 from samix.nn import build_backbone
 from samix.pipeline_registry import register_pipelines
 from samix.training import fit, launch

@@ -9,9 +9,9 @@ from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.step import StepContext
 from samix.data import TwoViews
-from samix.learners.labels import FixedLabels, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.learners.moco import MoCo
+from samix.methods.labels import FixedLabels, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining
+from samix.methods.moco import MoCo
 from samix.mixup import CutMix, Mixer, Mixup, SAMix
 from samix.nn import Encoder, build_backbone
 

@@ -9,8 +9,8 @@ from samix.config.networks import BackboneConfig, MixerConfig
 from samix.config.supervised import MomentumConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.adversarial import SupervisedMixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import CutMix, Mixer, Mixup, SAMix, SAMixP
 from samix.nn import Classifier, build_backbone
 

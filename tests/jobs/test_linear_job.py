@@ -102,7 +102,7 @@ def test_cached_features_equal_those_from_images(tmp_path, monkeypatch, results)
         size = frozen.config.batch_size
         return LabelledBatches(frozen.stores["train"], lambda x, _: normalize(x), size, frozen.seed)
 
-    monkeypatch.setattr("samix.learners.linear._batches", batches)
+    monkeypatch.setattr("samix.evaluation.probe._batches", batches)
     found = run_job(evaluate_linear, linear_job(tmp_path, "crop_flip")).load("head.")
     for name, value in results["none"].load("head.").items():
         torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-3)

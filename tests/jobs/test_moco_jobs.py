@@ -11,8 +11,8 @@ from samix.data import Normalize, open_images
 from samix.jobs import moco
 from samix.jobs.build import start_backbone, start_encoder
 from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
-from samix.learners.labels import OnlineLabels
-from samix.learners.mixer_training import InstanceMixerTraining
+from samix.methods.labels import OnlineLabels
+from samix.methods.mixer_training import InstanceMixerTraining
 from samix.mixup import SAMixP
 from samix.nn import build_backbone
 from samix.training import run_job

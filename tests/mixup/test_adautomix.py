@@ -13,8 +13,8 @@ from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names, plain_weight
-from samix.learners.supervised_mixer import AdversarialTraining
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.supervised import Supervised, head_names, plain_weight
 from samix.mixup import AdAutoMix, Guides, Seen
 from samix.mixup.adautomix import AdversarialMixer, draw_shares
 from samix.nn import Classifier, build_backbone

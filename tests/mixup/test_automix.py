@@ -6,7 +6,7 @@ from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, PolicyCon
 from samix.config.networks import MixerConfig
 from samix.config.supervised import SupervisedMixerConfig
 from samix.jobs.build import make_policy, mixer_along
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.adversarial import SupervisedMixerTraining
 from samix.mixup import AutoMix, Mixer, SAMix
 from samix.mixup.automix import automix_config
 

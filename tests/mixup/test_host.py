@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.learners.supervised import MIXED, host_of
+from samix.methods.supervised import MIXED, host_of
 from samix.mixup import FMix, Inside, Mixed, Mixup, Outcome, Pairing, Parents, Policy, Seen, mixed_term
 from samix.mixup.host import check_policy, draw_ratio, offer_of
 from samix.nn import Classifier, build_backbone

@@ -12,11 +12,11 @@ from samix.config.supervised import MixedLossConfig, SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.step import StepContext
 from samix.data import Labelled, TwoViews
-from samix.learners.labels import FixedLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.labels import FixedLabels
+from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining
+from samix.methods.moco import MoCo
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import POLICIES, AdAutoMix, GuidedMixup, Mixer, RandomChoice, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.host import offer_of

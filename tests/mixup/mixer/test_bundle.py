@@ -11,7 +11,7 @@ from samix.core.errors import DataError
 from samix.core.step import StepContext
 from samix.core.weights import save_weights
 from samix.data import TwoViews
-from samix.learners.moco import MoCo
+from samix.methods.moco import MoCo
 from samix.mixup import Guides, Mixer, Pairing, SAMix, SAMixP, Seen, mix
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
 from samix.nn import Encoder, build_backbone

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from samix.config.mixing import ClusterConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.core.step import StepContext
-from samix.learners.mixer_training import ClusterMixerTraining, HostStep, InstanceMixerTraining
+from samix.methods.mixer_training import ClusterMixerTraining, HostStep, InstanceMixerTraining
 from samix.mixup import Mixer, draw_pairing
 from samix.mixup.mixer.step import Side
 from samix.nn import Encoder, build_backbone, momentum_copy

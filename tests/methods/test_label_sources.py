@@ -5,7 +5,7 @@ import torch
 
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig
-from samix.learners.labels import FixedLabels, OnlineLabels
+from samix.methods.labels import FixedLabels, OnlineLabels
 
 LABELS = torch.tensor([0, 0, 2, 1, 2, 0, 0, 2])
 

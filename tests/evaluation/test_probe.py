@@ -8,7 +8,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.linear import LinearProbe
+from samix.evaluation.probe import LinearProbe
 from samix.nn import build_backbone
 
 CONTEXT = StepContext(seed=0, step=0, total_steps=1, epoch=0)

@@ -9,7 +9,7 @@ from helpers.tiny_moco import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.errors import ConfigError
-from samix.learners.moco import MoCo, check_moco
+from samix.methods.moco import MoCo, check_moco
 from samix.mixup import Mixup
 
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from helpers.tiny_supervised import BATCH, KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
-from samix.learners.supervised import Supervised, head_names, plain_weight
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.adversarial import SupervisedMixerTraining
+from samix.methods.supervised import Supervised, head_names, plain_weight
 from samix.mixup import Mixup, draw_lam
 
 THETA_K = "momentum_classifier."

@@ -11,7 +11,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.odc import ODCLearner
+from samix.methods.odc import ODCLearner
 from samix.nn.backbones import build_backbone
 
 IMAGES, DIM, BATCH = 24, 6, 8
