@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from samix.config.mixing import ClusterConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.core.step import StepContext
-from samix.methods.mixer_training import ClusterMixerTraining, HostStep, InstanceMixerTraining
+from samix.methods.mixer_training import ClusterMixerTraining, MixerInputs, MixerTraining
 from samix.mixup import Mixer, draw_pairing
-from samix.mixup.mixer.step import Side
+from samix.mixup.mixer.step import Critic, ParentInputs
 from samix.nn import Encoder, build_backbone, momentum_copy
 from samix.objectives import InstanceObjective, InstanceTargets
 
@@ -23,7 +23,7 @@ CTX = StepContext(seed=0, step=2, total_steps=10, epoch=0)
 
 
 class Host:
-    """What a MoCo host hands to the Mixer's training."""
+    """The inputs that a host gives the Mixer's training."""
 
     def __init__(self):
         torch.manual_seed(0)
@@ -36,20 +36,19 @@ class Host:
         queue = F.normalize(torch.randn(8, 6), dim=1)
         self.objective = InstanceObjective(queue, 0.2)
         self.query_pooled = torch.randn(N, WIDTH, requires_grad=True)
-        self.side = Side(self.images, self.encoded.tap, InstanceTargets(keys, INDEX))
+        self.parent = ParentInputs(self.images, self.encoded.tap, InstanceTargets(keys, INDEX))
 
     def losses(self, training, ctx=CTX, labels=LABELS, weights=WEIGHTS):
-        host = HostStep(
-            encoder=self.encoder,
-            sides=(self.side, self.side),
-            pairing=draw_pairing(N, ctx.shared_generator("pairing_mixer")),
-            objective=self.objective,
+        inputs = MixerInputs(
+            critic=Critic(self.encoder, lambda encoded: encoded.projection, self.objective),
+            parents=(self.parent, self.parent),
             plain=self.encoded,
-            query_pooled=self.query_pooled,
             labels=None if labels is None else labels[INDEX],
             weights=weights,
+            pooled=self.query_pooled,
         )
-        return training.losses(host, ctx)
+        training.before_step()
+        return training.losses(inputs, draw_pairing(N, ctx.shared_generator("pairing_mixer")), ctx)
 
 
 def training_of(kind, width=WIDTH, **options):
@@ -59,7 +58,7 @@ def training_of(kind, width=WIDTH, **options):
         parameter.data += 0.3 * torch.randn_like(parameter)
     config = SSLMixerTrainingConfig(objective=kind, **options)
     if kind == "instance":
-        return InstanceMixerTraining(mixer, config)
+        return MixerTraining(mixer, config)
     training = ClusterMixerTraining(mixer, config, width, len(WEIGHTS))
     training.head.weight.data.normal_()
     return training
@@ -121,7 +120,7 @@ def test_head_loss_does_not_reach_the_mixer():
         torch.testing.assert_close(a.grad, b.grad)
 
 
-def test_judge_is_the_head_as_it_was_before_the_step():
+def test_critic_has_the_head_as_it_was_before_the_step():
     host, training = Host(), training_of("cluster")
     assert not torch.equal(training.frozen_head.weight, training.head.weight)
     host.losses(training)
@@ -195,7 +194,7 @@ def test_a_renewed_head_has_forgotten_everything():
 
 
 def test_clusters_without_labels_are_a_mistake():
-    with pytest.raises(ValueError, match="needs labels"):
+    with pytest.raises(ValueError, match="requires labels"):
         Host().losses(training_of("cluster"), labels=None)
 
 
@@ -204,7 +203,7 @@ def epoch(number):
 
 
 def test_instances_before_the_clusters():
-    """Until start_epoch the Mixer is judged by instances; the head learns from the first step on."""
+    """Until start_epoch instances score the Mixer; the head learns from the first step on."""
     host = Host()
     options = {"cluster": ClusterConfig(start_epoch=3)}
     terms = ("mixer_local", "mixer_global")

@@ -41,8 +41,8 @@ def test_encoder_losses_do_not_reach_the_mixer(kind):
     learner.mixer_training = None
     learner(batch_of(0), context(0))["loss"].backward()
     assert all(p.grad is None for p in mixer.parameters())
-    assert all(p.grad is not None for p in learner.encoder.parameters())
-    assert all(p.grad is None for p in learner.momentum_encoder.parameters())
+    assert all(p.grad is not None for p in learner.method.encoder.parameters())
+    assert all(p.grad is None for p in learner.method.momentum_encoder.parameters())
 
 
 @pytest.mark.parametrize("kind", SAMIX)
@@ -62,7 +62,7 @@ def test_mixer_is_trained_under_autocast(kind):
 def watch_encoder(learner, encoder="encoder"):
     """The list into which the images that the encoder gets are put."""
     seen = []
-    net = getattr(learner, encoder)
+    net = getattr(learner.method, encoder)
     net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach().clone()))
     return seen
 
@@ -104,15 +104,16 @@ def test_cross_view_of_a_parent_alone(cross_view, lam):
     """At lam 1 and 0 the mixed loss is that of one view of a parent against one view of the same parent."""
     learner = learner_of("none", config=CONFIG.model_copy(update={"cross_view": cross_view})).eval()
     learner.policy, batch = Take(lam), batch_of(0)
-    learner.momentum_sees_q = True
     loss = learner(batch, context(0))["loss_mixed"]
     one, two, target_one, target_two = naive_moco.CROSS_VIEWS[cross_view]
     view, target = (one, target_one) if lam else (two, target_two)
     views = {"q": batch.view_q, "k": batch.view_k}
     with torch.no_grad():
-        outputs = learner.encoder(views[view]).projection
-        keys = learner.momentum_encoder(views[target]).projection
-    logits = torch.cat([(outputs * keys).sum(1, keepdim=True), outputs @ learner.queue.keys.T], 1) / 0.2
+        outputs = learner.method.encoder(views[view]).projection
+        keys = learner.method.momentum_encoder(views[target]).projection
+    logits = (
+        torch.cat([(outputs * keys).sum(1, keepdim=True), outputs @ learner.method.queue.keys.T], 1) / 0.2
+    )
     torch.testing.assert_close(loss, -logits.log_softmax(1)[:, 0].mean())
 
 
@@ -148,11 +149,11 @@ def test_weights_of_the_labels_are_the_policys():
     loss = learner(batch, context(0))["loss_mixed"]
     index = draw_pairing(BATCH, context(0).shared_generator("pairing")).index
     with torch.no_grad():
-        outputs, keys = learner.encoder(batch.view_q).projection, new_keys(learner)
+        outputs, keys = learner.method.encoder(batch.view_q).projection, new_keys(learner)
     total = 0.0
     for n, partner in enumerate(index.tolist()):
         for weight, key in ((Shares.lam[n], keys[n]), (Shares.rest[n], keys[partner])):
-            logits = torch.cat([key[None], learner.queue.keys]) @ outputs[n] / 0.2
+            logits = torch.cat([key[None], learner.method.queue.keys]) @ outputs[n] / 0.2
             total = total - weight * logits.log_softmax(0)[0]
     torch.testing.assert_close(loss, total / BATCH)
 
@@ -205,31 +206,31 @@ def test_momentum_encoder_moves_before_the_keys():
     learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 0.0})).eval()
     batch = batch_of(0)
     learner(batch, context(0))
-    torch.testing.assert_close(new_keys(learner), learner.encoder(batch.view_k).projection.detach())
+    torch.testing.assert_close(new_keys(learner), learner.method.encoder(batch.view_k).projection.detach())
 
 
 def test_momentum_one_keeps_the_momentum_encoder():
     learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 1.0}))
-    before = [p.clone() for p in learner.momentum_encoder.parameters()]
+    before = [p.clone() for p in learner.method.momentum_encoder.parameters()]
     learner(batch_of(0), context(0))
-    assert all(map(torch.equal, before, learner.momentum_encoder.parameters()))
+    assert all(map(torch.equal, before, learner.method.momentum_encoder.parameters()))
 
 
 def test_momentum_encoder_keeps_its_own_statistics():
     learner = learner_of("mixup")
-    first = learner.encoder.backbone.net.bn1
+    first = learner.method.encoder.backbone.net.bn1
     first.running_mean.fill_(50)
     batch = batch_of(0)
     learner(batch, context(0))
-    own = learner.momentum_encoder.backbone.net.bn1
+    own = learner.method.momentum_encoder.backbone.net.bn1
     assert own.num_batches_tracked == 1 and first.num_batches_tracked == 2
-    seen = F.conv2d(batch.view_k, learner.momentum_encoder.backbone.net.conv1.weight, padding=1)
+    seen = F.conv2d(batch.view_k, learner.method.momentum_encoder.backbone.net.conv1.weight, padding=1)
     torch.testing.assert_close(own.running_mean, 0.1 * seen.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
 
 
 def test_statistics_follow_where_that_is_asked_for():
     learner = learner_of("none", config=CONFIG.model_copy(update={"ema_buffers": True})).eval()
-    one, other = (net.backbone.net.bn1 for net in (learner.encoder, learner.momentum_encoder))
+    one, other = (net.backbone.net.bn1 for net in (learner.method.encoder, learner.method.momentum_encoder))
     one.running_mean.fill_(50)
     learner(batch_of(0), context(0))
     torch.testing.assert_close(other.running_mean, 0.1 * one.running_mean)  # momentum 0.9
@@ -238,16 +239,16 @@ def test_statistics_follow_where_that_is_asked_for():
 @pytest.mark.parametrize("kind", ["none", "instance"])
 def test_queue_takes_the_keys_after_the_step_and_drops_the_oldest(kind):
     learner = learner_of(kind)
-    rows, index = list(learner.queue.keys.clone()), learner.queue.index.tolist()
+    rows, index = list(learner.method.queue.keys.clone()), learner.method.queue.index.tolist()
     for step in range(5):  # the queue holds two batches: it wraps around twice
         learner(batch_of(step), context(step))["loss"].backward()
-        assert torch.equal(learner.queue.keys, torch.stack(rows))
+        assert torch.equal(learner.method.queue.keys, torch.stack(rows))
         learner.after_step(context(step))
         for place, key in enumerate(new_keys(learner)):
             rows[step % 2 * BATCH + place] = key
             index[step % 2 * BATCH + place] = batch_of(step).index[place].item()
-        assert torch.equal(learner.queue.keys, torch.stack(rows))
-        assert learner.queue.index.tolist() == index
+        assert torch.equal(learner.method.queue.keys, torch.stack(rows))
+        assert learner.method.queue.index.tolist() == index
 
 
 def test_own_keys_are_no_negatives_of_the_same_step():
@@ -256,7 +257,7 @@ def test_own_keys_are_no_negatives_of_the_same_step():
     batch = batch_of(0)
     batch = batch._replace(view_k=batch.view_q)
     assert learner(batch, context(0))["queue_top1"] == 1
-    learner.queue.keys.copy_(-new_keys(learner).repeat(2, 1))
+    learner.method.queue.keys.copy_(-new_keys(learner).repeat(2, 1))
     assert learner(batch, context(0))["loss_ssl"] < 0.7
 
 

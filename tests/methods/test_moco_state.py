@@ -9,7 +9,7 @@ from helpers.tiny_moco import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.errors import ConfigError
-from samix.methods.moco import MoCo, check_moco
+from samix.methods import MoCo, SelfSupervised
 from samix.mixup import Mixup
 
 
@@ -84,22 +84,22 @@ def test_learning_lowers_the_loss():
 )
 def test_batch_queue_and_images_have_to_go_together(batch_size, queue, images, message):
     with pytest.raises(ConfigError, match=message):
-        check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
+        MoCo.check(MoCoConfig(batch_size=batch_size, queue=queue), images)
 
 
 @pytest.mark.parametrize(("batch_size", "queue", "images"), [(64, 64, 64), (64, 128, 500)])
 def test_what_goes_together(batch_size, queue, images):
-    check_moco(MoCoConfig(batch_size=batch_size, queue=queue), images)
+    MoCo.check(MoCoConfig(batch_size=batch_size, queue=queue), images)
 
 
 @pytest.mark.parametrize("policy", [None, Mixup()])
 def test_a_mixer_is_not_left_untrained_in_silence(policy):
     whole = learner_of("instance")
     with pytest.raises(ValueError, match="SAMix as the policy"):
-        MoCo(whole.encoder, whole.config, seed=0, policy=policy, mixer_training=whole.mixer_training)
+        SelfSupervised(whole.method, policy=policy, mixer_training=whole.mixer_training)
 
 
 def test_a_policy_that_needs_labels_gets_some_or_does_not_start():
     whole = learner_of("cluster", adjust=MaskAdjustConfig(mode="auto_label"))
     with pytest.raises(ValueError, match="needs labels or pseudo labels"):
-        MoCo(whole.encoder, whole.config, seed=0, policy=whole.policy)
+        SelfSupervised(whole.method, policy=whole.policy)

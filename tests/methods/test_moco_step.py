@@ -117,8 +117,8 @@ def test_some_steps_on_end(float64, kind, options):
         descend(again)
         learner.after_step(context(step))
         naive_moco.after(again, batch_of(step), want)
-        torch.testing.assert_close(learner.queue.keys, again.queue.keys, atol=1e-8, rtol=0)
-        assert torch.equal(learner.queue.index, again.queue.index)
+        torch.testing.assert_close(learner.method.queue.keys, again.queue.keys, atol=1e-8, rtol=0)
+        assert torch.equal(learner.method.queue.index, again.queue.index)
         if learner.labels is not None:
             labels.append(learner.labels.labels.tolist())
             assert again.labels.labels.tolist() == labels[-1]

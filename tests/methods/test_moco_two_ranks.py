@@ -27,7 +27,7 @@ def alone(kind):
     learner = learner_of(**CASES[kind]).eval()
     plain = learner(batch_of(0), context(0))["loss_ssl"]
     learner.after_step(context(0))
-    return {"keys": new_keys(learner), "queue": learner.queue, "plain": plain, "learner": learner}
+    return {"keys": new_keys(learner), "queue": learner.method.queue, "plain": plain, "learner": learner}
 
 
 def partners(all_rows, rows):
@@ -81,7 +81,7 @@ def test_partners_come_from_the_global_batch(ranks):
 def test_maps_and_images_of_a_branch_use_the_same_partners(ranks, kind):
     batch = batch_of(0)
     images = batch.view_k if kind == "swap" else batch.view_q
-    maps = alone(kind)["learner"].momentum_encoder.backbone.tap_map(images).detach()
+    maps = alone(kind)["learner"].method.momentum_encoder.backbone.tap_map(images).detach()
     for branch, encoder in ((0, "encoder"), (1, "momentum_encoder")):
         index = []
         for rank in ranks:

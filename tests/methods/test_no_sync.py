@@ -72,7 +72,6 @@ def samix_p(learner):
         trained_on=statistics[0],
         images_use=statistics[1],
     )
-    learner.momentum_sees_q = False
     return learner
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from helpers.tiny_supervised import BATCH, KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
-from samix.methods.adversarial import SupervisedMixerTraining
+from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names, plain_weight
 from samix.mixup import Mixup, draw_lam
 
@@ -278,6 +278,6 @@ def test_mixer_is_trained_under_autocast():
 @pytest.mark.parametrize("policy", [None, Mixup()])
 def test_a_mixer_is_not_left_untrained_in_silence(policy):
     whole = learner_of("samix")
-    training = SupervisedMixerTraining(whole.policy.mixer, whole.mixer_training.config)
+    training = MixerTraining(whole.policy.mixer, whole.mixer_training.config)
     with pytest.raises(ValueError, match="SAMix as the policy"):
         Supervised(whole.classifier, whole.config, policy=policy, mixer_training=training)

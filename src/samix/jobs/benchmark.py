@@ -22,7 +22,7 @@ from samix.jobs.checks import (
     check_supervised_settings,
 )
 from samix.jobs.trials import Bench, Trial
-from samix.methods.moco import check_moco
+from samix.methods import MoCo
 from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES, Policy
 from samix.training.launch import check_devices
@@ -140,6 +140,6 @@ def _check(trial: Trial, bench: Bench) -> None:
     check_devices(training)
     check_backbone(settings.model.backbone, card["image_size"])
     images = card["counts"][pretraining_split(bench.manifest)]
-    check_moco(settings.model.moco, images)
+    MoCo.check(settings.model.moco, images)
     check_linear(settings.linear_evaluation, card["counts"]["train"])
     check_pseudo_labels(settings.pseudo_labels, images)

@@ -18,7 +18,6 @@ from samix.core.errors import ConfigError, DataError
 from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
-from samix.methods.mixed_branch import MixedBranch
 from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMixP
 from samix.mixup.policies.automix import automix_config
 from samix.mixup.policies.samix_p import Normalisation
@@ -108,11 +107,6 @@ def make_policy(
     if bundle is not None:
         return SAMixP.from_file(bundle.path, images_use=images_use)
     return static_policy(config, images_use)
-
-
-def branch_of(policy: Policy | None, config: PolicyConfig) -> MixedBranch | None:
-    """The branch that trains on the policy's images; None without a policy."""
-    return None if policy is None else MixedBranch(policy, config.alpha, config.lam == "sample")
 
 
 def mixer_along(policy: PolicyConfig, kind: type[M], stage: MixerTrainingConfig) -> M | None:

@@ -16,7 +16,7 @@ from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
 from samix.jobs.build import static_policy
-from samix.methods.moco import check_moco
+from samix.methods import MoCo
 from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES
 from samix.mixup.adapter import capabilities_of
@@ -40,7 +40,7 @@ def check_settings(
     check_backbone(model.backbone, card["image_size"])
     other_views = model.moco.cross_view in ("swap", "same_swap")
     check_policy("ssl_training", policy, model.backbone, card, classes=False, one_view=not other_views)
-    check_moco(model.moco, images)
+    MoCo.check(model.moco, images)
     check_pseudo_labels(pseudo_labels, images)
     check_linear(linear, card["counts"]["train"])
     _check_shares(

@@ -19,12 +19,11 @@ from samix.core.random import seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, ImageStore, Normalize, TwoViewBatches, open_images, pretraining_split
-from samix.jobs.build import BACKBONE, branch_of, make_policy, prefixed, seeded, start_encoder
+from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_encoder
 from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
-from samix.methods.host import SelfSupervised
+from samix.methods import MoCo, SelfSupervised
 from samix.methods.labels import LabelSource, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
-from samix.methods.moco import MoCo, check_moco
 from samix.mixup import Mixer
 from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder
@@ -59,7 +58,7 @@ class MoCoJob(Job):
     def check(self) -> None:
         """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""
         images = int((self.manifest["split"] == pretraining_split(self.manifest)).sum())
-        check_moco(self.model.moco, images)
+        MoCo.check(self.model.moco, images)
         late = [e for e in (self.mixer.cluster.kmeans_epochs if self.mixer else ()) if e >= self.epochs]
         if late:
             raise ConfigError(
@@ -139,8 +138,9 @@ def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfS
     )
     return SelfSupervised(
         MoCo(encoder, job.model.moco, job.seed),
-        cross_view=job.model.moco.cross_view,
-        branch=branch_of(policy, job.policy),
+        policy=policy,
+        alpha=job.policy.alpha,
+        lam_per_sample=job.policy.lam == "sample",
         mixer_training=training,
         labels=labels,
     )

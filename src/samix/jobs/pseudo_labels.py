@@ -29,8 +29,7 @@ from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
-from samix.methods.host import SelfSupervised
-from samix.methods.moco import MoCo, check_moco
+from samix.methods import MoCo, SelfSupervised
 from samix.methods.odc import ODCLearner
 from samix.nn import Encoder
 from samix.training import Job, fit, has_checkpoint
@@ -52,7 +51,7 @@ def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
     images = int((job.manifest["split"] == split).sum())
     check_pseudo_labels(job.config, images)
     if job.config.init == "moco":
-        check_moco(job.model.moco, images)
+        MoCo.check(job.model.moco, images)
     store = open_images(job.card, job.manifest, split).to(accelerator.device)
     augment = Augment.for_data(job.model.moco.augment, job.card)
     encoder = _starting_encoder(job, store, augment, accelerator)

@@ -20,7 +20,7 @@ from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate, open_images
 from samix.evaluation.classification import accuracies, summarise
-from samix.jobs.build import BACKBONE, branch_of, make_policy, prefixed, seeded, start_backbone
+from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
 from samix.methods.adversarial import AdversarialTraining
@@ -62,9 +62,8 @@ def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
     """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
     learner, history = _train(job, accelerator)
     network, training = learner.momentum_classifier, learner.mixer_training
-    if not accelerator.is_main_process or job.mixer is None or network is None:
+    if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
         return
-    assert training is not None  # the stage has policy samix
     about = bundle_metadata(
         job.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
     )
@@ -101,7 +100,9 @@ def build_supervised(job: SupervisedJob) -> Supervised:
     return Supervised(
         classifier,
         job.supervised,
-        branch=branch_of(policy, job.policy),
+        policy=policy,
+        alpha=job.policy.alpha,
+        lam_per_sample=job.policy.lam == "sample",
         mixer_training=training,
     )
 

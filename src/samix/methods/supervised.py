@@ -63,20 +63,22 @@ class Supervised(Learner):
         classifier: Classifier,
         config: SupervisedConfig,
         *,
-        branch: MixedBranch | None = None,
+        policy: Policy | None = None,
+        alpha: float = 1.0,
+        lam_per_sample: bool = False,
         mixer_training: MixerTraining | None = None,
     ) -> None:
-        """classifier, with the heads that `head_names` lists; branch None: no mixed term.
+        """classifier, with the heads that `head_names` lists; policy None: no mixed term; alpha of its lam,
+        one per batch or one per sample.
 
         Raises: ConfigError for a policy that the classifier or the loss does not suit; ValueError for a Mixer
         to train beside a policy that requires no maps.
         """
         super().__init__()
-        policy = None if branch is None else branch.policy
-        if branch is not None:
+        if policy is not None:
             capabilities = capabilities_of(classifier.backbone, labels=True, classes=True)
-            check_policy(branch.policy, capabilities, lam_per_sample=branch.lam_per_sample)
-            check_mixed_loss(branch.policy, config)
+            check_policy(policy, capabilities, lam_per_sample=lam_per_sample)
+            check_mixed_loss(policy, config)
         requires = frozenset() if policy is None else policy.requires
         if mixer_training is not None and "maps" not in requires:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
@@ -84,7 +86,8 @@ class Supervised(Learner):
         self.momentum_classifier = momentum_copy(classifier) if "maps" in requires else None
         self.config = config
         self.policy = policy
-        self.branch = branch
+        self.alpha = alpha
+        self.lam_per_sample = lam_per_sample
         self.mixer_training = mixer_training
         self.plain_weight = plain_weight(config, policy)
         self.objective = ClassObjective(smoothing=config.label_smoothing)
@@ -96,9 +99,10 @@ class Supervised(Learner):
         shape = BatchShape(n, height, width)
         mix = mixer = plain = None
         place = 0
-        if self.branch is not None:
+        if self.policy is not None:
             shape = adapter_of(self.classifier).shape(self.policy, n, height, width)
-            mix = self.branch.draw(ctx, shape, lambda policy: self._pairing(PAIRING, n, ctx))  # noqa: ARG005
+            branch = MixedBranch(self.policy, self.alpha, self.lam_per_sample)
+            mix = branch.draw(ctx, shape, lambda policy: self._pairing(PAIRING, n, ctx))  # noqa: ARG005
         if self.mixer_training is not None:
             mixer = self.mixer_training.draw(ctx, shape, self._pairing(PAIRING_MIXER, n, ctx))
         if self.plain_weight and self.config.plain_mix:
@@ -126,8 +130,8 @@ class Supervised(Learner):
             plain = self._plain_loss(batch, draws)
             loss, metrics["loss_plain"] = loss + self.plain_weight * plain, plain.detach()
         parent = ParentInputs(batch.images, None if slow is None else slow.tap, batch.labels)
-        if self.branch is not None and draws.mix is not None:
-            mixed = self.branch.loss(
+        if self.policy is not None and draws.mix is not None:
+            mixed = MixedBranch(self.policy, self.alpha, self.lam_per_sample).loss(
                 adapter_of(self.classifier),
                 self.criterion,
                 (parent, parent),
