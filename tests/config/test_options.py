@@ -43,17 +43,17 @@ def test_keywords_are_the_options_of_a_class():
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (Plain, {}, "options.sides: missing."),
+        (Plain, {}, "options.sides: missing"),
         (
             Plain,
             {"sides": 1, "frm": 2},
-            "options.frm: unknown. Did you mean 'form'? Known: form, scale, sides.",
+            "options.frm: unknown. Did you mean 'form'? Known: form, scale, sides",
         ),
         (Plain, {"sides": "many"}, "options.sides = 'many': Input should be a valid integer"),
-        (Plain, {"sides": 1, "form": "flat"}, "options.form = 'flat': Input should be 'round' or 'square'."),
-        (Bare, {"sides": 1}, "options.sides: unknown. There are no options."),
-        (Modelled, {"sides": 2}, "options.sides = 2: Input should be greater than or equal to 3."),
-        (Modelled, {"network": 2}, "options.network: unknown. Known: sides."),
+        (Plain, {"sides": 1, "form": "flat"}, "options.form = 'flat': Input should be 'round' or 'square'"),
+        (Bare, {"sides": 1}, "options.sides: unknown. There are no options"),
+        (Modelled, {"sides": 2}, "options.sides = 2: Input should be greater than or equal to 3"),
+        (Modelled, {"network": 2}, "options.network: unknown. Known: sides"),
     ],
 )
 def test_options_that_cannot_be(kind, given, message):
@@ -66,13 +66,13 @@ def test_options_that_cannot_be(kind, given, message):
     ("name", "options", "message"),
     [
         ("none", {"cells": 4}, "options are of a policy, and name is none"),
-        ("samix", {"eta": 0.5}, "options.eta: unknown. There are no options."),
-        ("samix_p", {"backbone": "resnet18"}, "There are no options."),
-        ("mixup", {"alpha": 1}, "There are no options."),
+        ("samix", {"eta": 0.5}, "options.eta: unknown. There are no options"),
+        ("samix_p", {"backbone": "resnet18"}, "There are no options"),
+        ("mixup", {"alpha": 1}, "There are no options"),
         ("gridmix", {"cell": 4}, "options.cell: unknown. Did you mean 'cells'?"),
-        ("gridmix", {"form": "hole"}, "options.form = 'hole': Input should be 'holes' or 'cells'."),
+        ("gridmix", {"form": "hole"}, "options.form = 'hole': Input should be 'holes' or 'cells'"),
         ("adautomix", {"parants": 3}, "options.parants: unknown. Did you mean 'parents'"),
-        ("adautomix", {"parents": 1}, "options.parents = 1: Input should be greater than or equal to 2."),
+        ("adautomix", {"parents": 1}, "options.parents = 1: Input should be greater than or equal to 2"),
     ],
 )
 def test_options_of_policies_are_checked_with_the_parameters(name, options, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from samix.config.base import Config
 from samix.config.names import OneOf, Registered
@@ -33,7 +34,10 @@ class PolicyConfig(Config):
         if self.options and self.name == "none":
             raise ValueError("options are of a policy, and name is none")
         if self.options:  # without any the class is not needed, which would import torch
-            read_options(Registered[type](POLICIES)[self.name], self.options)
+            try:
+                read_options(Registered[type](POLICIES)[self.name], self.options)
+            except ValueError as error:
+                raise PydanticCustomError("options", "{text}", {"text": str(error)}) from error
         return self
 
 

@@ -59,7 +59,6 @@ class OneOf:
     def _known(self, name: str) -> str:
         if name not in self.names and name not in self.others:
             known = [*self.others, *self.names]
-            raise PydanticCustomError(
-                "unknown_name", "{text}", {"text": f"unknown. {did_you_mean(name, known)}"}
-            )
+            text = f"unknown. {did_you_mean(name, known)}"
+            raise PydanticCustomError("unknown_name", "{text}", {"text": text})
         return name

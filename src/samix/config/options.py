@@ -32,14 +32,14 @@ def options_model(kind: type) -> type[BaseModel]:
 def read_options(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given options with the types that `kind` declares.
 
-    Raises: ValueError with a sentence for each option that is unknown, missing or of another type.
+    Raises: ValueError that says what is wrong with each option that is unknown, missing or of another type.
     """
     model = options_model(kind)
     try:
         read = model.model_validate(dict(given))
     except ValidationError as error:
         problems = [_sentence(model, detail) for detail in error.errors(include_url=False)]
-        raise ValueError(" ".join(problems)) from error
+        raise ValueError("; ".join(problems)) from error
     return {name: getattr(read, name) for name in read.model_fields_set}
 
 
@@ -47,9 +47,7 @@ def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
     name = ".".join(map(str, detail["loc"]))
     if detail["type"] == "extra_forbidden":
         known = list(model.model_fields)
-        return f"options.{name}: unknown. " + (
-            did_you_mean(name, known) if known else "There are no options."
-        )
+        return f"options.{name}: unknown. {did_you_mean(name, known) if known else 'There are no options'}"
     if detail["type"] == "missing":
-        return f"options.{name}: missing."
-    return f"options.{name} = {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}."
+        return f"options.{name}: missing"
+    return f"options.{name} = {detail['input']!r}: {detail['msg'].removeprefix('Value error, ')}"

@@ -114,5 +114,5 @@ def _built(policy: str | Policy) -> Policy:
     if isinstance(policy, Policy):
         return policy
     if policy not in POLICIES:
-        raise ConfigError(f"RandomChoice: there is no policy {policy!r}. {did_you_mean(policy, POLICIES)}")
+        raise ConfigError(f"RandomChoice: there is no policy {policy!r}. {did_you_mean(policy, POLICIES)}.")
     return POLICIES[policy]()
