@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from samix.core.errors import ConfigError
-from samix.kedro.suggestions import did_you_mean
+from samix.core.suggestions import did_you_mean
 
 _PREFIX = "params:"
 

@@ -1,6 +1,6 @@
-"""Print the mixup policies and where each of them works: `python -m samix.mixup.table`.
+"""Table of the mixup policies and of where each of them works, which `samix table policies` prints.
 
-`refusal` is what hosts ask before they train, and what the printed matrix consists of.
+Hosts call `refusal` before they train; the matrix consists of its answers.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import nn
 from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
+from samix.core.markdown import markdown
 from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP, SuperMix
 from samix.mixup.adautomix import AdversarialMixer
 from samix.nn import build_backbone
-from samix.nn.table import markdown
 
 HEADER = ("policy", "what it is", "cost", "needs, beside images", "options and their defaults")
 
@@ -156,7 +156,7 @@ def matrix_rows() -> list[tuple[str, ...]]:
 
 
 def report() -> str:
-    """What the command prints."""
+    """Both tables as Markdown, and every reason for a refusal."""
     table, matrix = markdown(HEADER, policy_rows()), markdown(("policy", *SCENARIOS), matrix_rows())
     reasons = {refusal(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
     parts = [
@@ -195,7 +195,3 @@ def _options(kind: type[Policy]) -> str:
 def _option(name: str, default: Any, hint: Any) -> str:
     others = [value for value in get_args(hint) if value != default] if get_origin(hint) is Literal else []
     return f"`{name}={default}`" + (f" ({', '.join(map(str, others))})" if others else "")
-
-
-if __name__ == "__main__":
-    print(report())
