@@ -1,10 +1,16 @@
 """What all tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+
+if torch.backends.cpu.get_cpu_capability() == "AVX2":
+    # torch 2.15: the gradient of the weights of a 1 x 1 convolution with stride 2, channels last and fewer
+    # than 8 input channels writes past its buffer in oneDNN's AVX2 kernel; small networks have such ones.
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
 
 # small tensors gain nothing from threads, and figures then do not depend on the machine's cores
 torch.set_num_threads(1)
@@ -17,6 +23,21 @@ def data_root():
     if not root or not Path(root).is_dir():
         pytest.skip("SAMIX_DATA_ROOT names no folder: the tests on published data sets are left out")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory):
+    """Makes an MLflow store: new_store(path) returns its URI. Its tables, made once, take seconds."""
+    import mlflow
+
+    empty = tmp_path_factory.mktemp("empty_store") / "runs.db"
+    mlflow.MlflowClient(f"sqlite:///{empty}").get_experiment("0")
+
+    def make(path):
+        shutil.copy(empty, path)
+        return f"sqlite:///{path}"
+
+    return make
 
 
 @pytest.fixture
