@@ -38,9 +38,13 @@ def read_options(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         read = model.model_validate(dict(given))
     except ValidationError as error:
-        problems = [_sentence(model, detail) for detail in error.errors(include_url=False)]
-        raise ValueError("; ".join(problems)) from error
+        raise ValueError(problems_of(model, error)) from error
     return {name: getattr(read, name) for name in read.model_fields_set}
+
+
+def problems_of(model: type[BaseModel], error: ValidationError) -> str:
+    """One clause for each option that is unknown, missing or of another type."""
+    return "; ".join(_sentence(model, detail) for detail in error.errors(include_url=False))
 
 
 def _sentence(model: type[BaseModel], detail: ErrorDetails) -> str:
