@@ -16,18 +16,18 @@ from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
 from samix.config.supervised import MixedLossConfig, MomentumConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig
-from samix.core.learner import Learner
-from samix.methods.labels import FixedLabels, LabelSource, OnlineLabels
-from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.methods.moco import MoCo
-from samix.methods.supervised import Supervised, head_names
-from samix.methods.mixer_training import AdversarialTraining, SupervisedMixerTraining
+from samix.learners.base import Learner
+from samix.learners.labels import FixedLabels, LabelSource, OnlineLabels
+from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
+from samix.learners.moco import MoCo
+from samix.learners.supervised import Supervised, head_names
+from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
 from samix.mixup import AdAutoMix, AutoMix, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.table import example
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 
-CNN = BackboneConfig(channels=(8, 8, 8, 8))
+CNN = BackboneConfig(channels=(16, 16, 16, 16))
 VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
 OPTIMIZER = OptimizerConfig(lr=0.05)
 ADJUST = MaskAdjustConfig(margin=0.02)

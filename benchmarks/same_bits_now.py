@@ -23,11 +23,11 @@ from samix.methods.labels import FixedLabels, LabelSource, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, AutoMix, Mixer, Policy, SAMix, SAMixP
-from samix.mixup.adautomix import AdversarialMixer
+from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.table import example
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 
-CNN = BackboneConfig(channels=(8, 8, 8, 8))
+CNN = BackboneConfig(channels=(16, 16, 16, 16))
 VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
 OPTIMIZER = OptimizerConfig(lr=0.05)
 ADJUST = MaskAdjustConfig(margin=0.02)
