@@ -12,7 +12,7 @@ from samix.core.step import StepContext
 from samix.core.weights import save_weights
 from samix.data import TwoViews
 from samix.learners.moco import MoCo
-from samix.mixup import Guides, Mixer, Pairing, SAMix, SAMixP, Seen, mix
+from samix.mixup import Mixer, Pairing, SAMix, SAMixP, Seen, mix
 from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
 from samix.nn import Encoder, build_backbone
 
@@ -80,8 +80,6 @@ def test_labels_of_the_host_are_kept(tmp_path):
     want = mixed_by(policy, images, labels=torch.tensor([3, 4, 5, 6])).mask
     torch.testing.assert_close(out[0], torch.full((1, 16, 16), 0.3))
     assert torch.equal(out[1:], want[1:]) and want[0].std() > 0
-    (swept,) = policy.sweep(images, images[INDEX], [0.3])
-    assert torch.equal(swept.mask, want)
 
 
 def test_encoder_stops_at_its_tap(path):
@@ -138,15 +136,6 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
         id(p) for s in host.parameter_sets().values() for module in s.modules for p in module.parameters()
     }
     assert not owned & {id(p) for p in policy.parameters()}
-
-
-def test_sweep_shows_the_masks_at_each_lam(path):
-    policy, (first, second) = SAMixP.from_file(path), torch.randn(2, 3, 3, 16, 16)
-    lams = [0.0, 0.4, 1.0]
-    guides = Guides(policy.see(first), policy.see(second))
-    for lam, out in zip(lams, policy.sweep(first, second, lams), strict=True):
-        want = policy(first, second, lam, generator=np.random.default_rng(0), guides=guides)
-        assert out.lam == lam and torch.equal(out.images, want.images)
 
 
 def test_wrong_files_are_named(tmp_path):

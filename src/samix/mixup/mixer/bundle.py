@@ -13,7 +13,7 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import WeightsFile
-from samix.mixup.base import NOTHING, Guides, Mixed, Seen
+from samix.mixup.base import NOTHING, Seen
 from samix.mixup.mixer.mixer import Mixer, MixerMaps
 from samix.mixup.mixer.policy import SAMix
 from samix.nn import Backbone, build_backbone
@@ -85,13 +85,6 @@ class SAMixP(SAMix):
         size = (first.shape[-2], first.shape[-1])
         inside: MixerMaps = self.mixer(maps, others, lam, size, np.random.default_rng(0))
         return inside
-
-    @torch.no_grad()
-    def sweep(self, first: Tensor, second: Tensor, lams: list[float]) -> list[Mixed]:
-        """Mix the same pairs at each lam; for pictures. Their labels are taken to be unknown."""
-        unknown = Seen(labels=torch.full((len(first),), -1, device=first.device))
-        guides = Guides(self.see(first, unknown), self.see(second, unknown))
-        return [self(first, second, lam, generator=np.random.default_rng(0), guides=guides) for lam in lams]
 
     def _own(self, images: Tensor) -> Tensor:
         """The images as the frozen encoder knows them."""
