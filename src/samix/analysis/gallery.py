@@ -20,8 +20,8 @@ _GAP, _CAPTION, _NAME, _BETWEEN = 3, 15, 118, 12  # pixels: around tiles, below 
 _INK, _GREY = (25, 25, 25), (110, 110, 110)
 
 
-def photographs(images: Sequence[Path], seed: int, size: int = TILE) -> list[Tensor]:
-    """2 * PAIRS images (1, 3, size, size) in [0, 1]: their centre squares; from folders, drawn by seed.
+def photographs(images: Sequence[Path], seed: int) -> list[Tensor]:
+    """2 * PAIRS images (1, 3, TILE, TILE) in [0, 1]: their centre squares; from folders, drawn by seed.
 
     Raises: DataError for a path that is not there, too few images, or a file that is none.
     """
@@ -34,7 +34,7 @@ def photographs(images: Sequence[Path], seed: int, size: int = TILE) -> list[Ten
         raise DataError(f"{len(files)} images in {', '.join(map(str, images))}: {2 * PAIRS} are needed")
     if any(path.is_dir() for path in images):
         files = [files[i] for i in np.random.default_rng(seed).choice(len(files), 2 * PAIRS, replace=False)]
-    return [_read(path, size) for path in files[: 2 * PAIRS]]
+    return [_read(path) for path in files[: 2 * PAIRS]]
 
 
 def sheet(policies: dict[str, Shown], images: Sequence[Tensor], seed: int = 0) -> Image.Image:
@@ -72,10 +72,10 @@ def _images_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
 
 
-def _read(path: Path, size: int) -> Tensor:
+def _read(path: Path) -> Tensor:
     try:
         with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+            square = ImageOps.fit(image.convert("RGB"), (TILE, TILE), Image.Resampling.LANCZOS)
     except OSError as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255

@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from samix.config.base import Config
-from samix.config.names import OneOf, Registered
 from samix.config.data import AugmentConfig
+from samix.config.names import OneOf, Registered
 from samix.config.networks import BackboneConfig, ProjectorConfig
 from samix.config.options import problems_of
 from samix.config.registry import METHODS

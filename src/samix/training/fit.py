@@ -114,9 +114,7 @@ class _Run:
         main = self.accelerator.is_main_process
         first, began = self.step, time.perf_counter()
         label = self.job.label if self.name == "fit" else f"{self.job.label} {self.name}"
-        with progress_bar(
-            label, self.total, self.step, size=self.batches.batch_size, unit="img", show=main
-        ) as bar:
+        with progress_bar(label, self.total, self.step, images=self.batches.batch_size, show=main) as bar:
             while self.step < self.total:
                 self.train_step()
                 if self.step % self.batches.steps_per_epoch == 0 and on_epoch_end:
