@@ -7,11 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-if torch.backends.cpu.get_cpu_capability() == "AVX2":
-    # torch 2.15: the gradient of the weights of a 1 x 1 convolution with stride 2, channels last and fewer
-    # than 8 input channels writes past its buffer in oneDNN's AVX2 kernel; small networks have such ones.
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
-
 # small tensors gain nothing from threads, and figures then do not depend on the machine's cores
 torch.set_num_threads(1)
 
