@@ -1,8 +1,8 @@
 """Trials of a comparison: settings that are changed, trainings that are shared, figures and costs."""
 
 import pytest
-from tiny_jobs import SETTINGS, digits
 
+from helpers.tiny_jobs import SETTINGS, digits
 from samix.config.training import TrainingConfig
 from samix.config.trials import AblationConfig, Variant
 from samix.core.errors import ConfigError
