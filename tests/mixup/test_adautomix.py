@@ -15,8 +15,8 @@ from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.learners.supervised import Supervised, head_names, plain_weight
 from samix.learners.supervised_mixer import AdversarialTraining
-from samix.mixup import AdAutoMix, Guides, Seen
-from samix.mixup.adautomix import AdversarialMixer, draw_shares
+from samix.mixup import AdAutoMix, PairInfo, ImageInfo
+from samix.mixup.policies.adautomix import AdversarialMixer, draw_shares
 from samix.nn import Classifier, build_backbone
 
 CHANNELS, SIZE = 6, (8, 6)
@@ -32,7 +32,7 @@ def policy_of(**options):
 
 
 def mixed(policy, images, maps, seed=0):
-    guides = Guides(Seen(maps=maps))
+    guides = PairInfo(ImageInfo(maps=maps))
     return policy(images, images, 0.5, generator=np.random.default_rng(seed), guides=guides)
 
 
@@ -189,7 +189,7 @@ def test_the_encoders_loss_is_the_sum_of_three(float64):
     maps = again.momentum_classifier(images).tap
     plain = again.classifier.heads["plain"](again.classifier(images).pooled).log_softmax(1)
     out = again.policy(
-        images, images, 0.5, generator=ctx.numpy_generator("policy"), guides=Guides(Seen(maps=maps))
+        images, images, 0.5, generator=ctx.numpy_generator("policy"), guides=PairInfo(ImageInfo(maps=maps))
     )
 
     def mix_ce(mixed_images):

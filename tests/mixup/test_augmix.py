@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samix.core.errors import ConfigError
-from samix.mixup.augmix import AugMix
+from samix.mixup.policies.augmix import AugMix
 from samix.mixup.operations import ALL, PLAIN, apply
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.1, 0.25, 0.4)

@@ -8,7 +8,7 @@ from samix.config.supervised import SupervisedMixerConfig
 from samix.jobs.build import make_policy, mixer_along
 from samix.learners.supervised_mixer import SupervisedMixerTraining
 from samix.mixup import AutoMix, Mixer, SAMix
-from samix.mixup.automix import automix_config
+from samix.mixup.policies.automix import automix_config
 
 
 def test_its_block_is_the_papers():

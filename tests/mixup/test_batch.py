@@ -13,7 +13,7 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.weights import save_weights
 from samix.mixup import Mixed, Mixer, Mixup, Policy, RandomChoice, mix_batch
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Classifier, build_backbone
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.learners.supervised import MIXED, host_of
-from samix.mixup import FMix, Inside, Mixed, Mixup, Outcome, Pairing, Parents, Policy, Seen, mixed_term
-from samix.mixup.host import check_policy, draw_ratio, offer_of
+from samix.mixup import FMix, Inside, Mixed, Mixup, ModelOutputs, Pairing, Parents, Policy, ImageInfo, mixed_term
+from samix.mixup.adapter import check_policy, draw_ratio, offer_of
 from samix.nn import Classifier, build_backbone
 from samix.objectives import ClassObjective, MixedCE
 
@@ -50,7 +50,7 @@ class Asks(Policy):
 
 def look(network, need):
     loss = lambda logits: OBJECTIVE.point_loss(logits, LABELS)  # noqa: E731
-    return host_of(network).look(Asks(needs=frozenset({need})), images_of(), Seen(labels=LABELS), loss)
+    return host_of(network).look(Asks(needs=frozenset({need})), images_of(), ImageInfo(labels=LABELS), loss)
 
 
 def test_saliency_is_the_slope_of_the_loss(float64):
@@ -178,4 +178,4 @@ def test_lam_one_a_batch_or_one_a_sample():
 
 
 def test_outcomes_default_to_nothing():
-    assert Outcome() == (None, None, None)
+    assert ModelOutputs() == (None, None, None)

@@ -18,8 +18,8 @@ from samix.learners.moco import MoCo
 from samix.learners.supervised import Supervised, head_names
 from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
 from samix.mixup import POLICIES, AdAutoMix, GuidedMixup, Mixer, RandomChoice, SAMix, SAMixP
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.host import offer_of
+from samix.mixup.policies.adautomix import AdversarialMixer
+from samix.mixup.adapter import offer_of
 from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
 from samix.nn import Classifier, Encoder, build_backbone
 
@@ -160,7 +160,7 @@ def test_the_matrix_holds_refusals_and_work():
     assert {("stackmix", "class, ViT"), ("inter_intra", "instance, CNN")} <= refused
     for name in POLICIES:
         assert any((name, scenario) not in refused for scenario in SCENARIOS), name
-    static = {name for name in POLICIES if not POLICIES[name].needs} - {"stackmix"}
+    static = {name for name in POLICIES if not POLICIES[name].requires} - {"stackmix"}
     assert {"mixup", "cutmix", "fmix"} <= static
 
 
@@ -202,7 +202,7 @@ def test_every_policy_under_every_mixed_loss(name, loss):
     policy = example(name)
     backbone = CNN if refusal(policy, SCENARIOS["class, CNN"]) is None else VIT
     make = lambda: class_host(policy, backbone, mixed_loss=MixedLossConfig(name=loss))  # noqa: E731
-    if not policy.several:
+    if not policy.many_parents:
         require_step(make())
         return
     with pytest.raises(ConfigError, match=r"supervised\.mixed_loss"):

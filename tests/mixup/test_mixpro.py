@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from samix.core.errors import ConfigError
-from samix.mixup import Guides, MixPro, Outcome, Seen
+from samix.mixup import PairInfo, MixPro, ModelOutputs, ImageInfo
 
 LABELS = torch.tensor([0, 3, 2, 1]), torch.tensor([1, 0, 2, 4])
 
@@ -18,7 +18,7 @@ def run(policy, lam, grid=(14, 14), patch=2, seed=0):
     n = len(LABELS[0])
     first, second = torch.rand(2, n, 3, grid[0] * patch, grid[1] * patch, generator=generator)
     attention = torch.rand(2, n, 1, *grid, generator=generator) / 200
-    guides = Guides(*(Seen(labels=own, attention=seen) for own, seen in zip(LABELS, attention, strict=True)))
+    guides = PairInfo(*(ImageInfo(labels=own, attention=seen) for own, seen in zip(LABELS, attention, strict=True)))
     mixed = policy(first, second, lam, generator=np.random.default_rng(seed), guides=guides)
     return mixed, first, second, attention[0]
 
@@ -73,7 +73,7 @@ def test_cells_are_drawn_for_each_sample_and_all_are_alike():
 def test_labels_against_loops(smoothing, lam):
     mixed, _, _, attention = run(MixPro(smoothing=smoothing), lam)
     logits = 2 * torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
-    final = mixed.relabel(Outcome(logits=logits))
+    final = mixed.relabel(ModelOutputs(logits=logits))
     assert final.relabel is None and final.lam_second is None
     for n in range(4):
         kept = total = 0.0
@@ -99,22 +99,22 @@ def test_a_perfect_prediction_believes_attention_and_a_wrong_one_the_area():
     assert (looked - 0.5).abs().min() > 1e-4
     one_hot = torch.eye(5)
     perfect = (mixed.lam * one_hot[LABELS[0]] + (1 - mixed.lam) * one_hot[LABELS[1]]).clamp(min=1e-30).log()
-    torch.testing.assert_close(mixed.relabel(Outcome(logits=perfect)).lam, looked)
+    torch.testing.assert_close(mixed.relabel(ModelOutputs(logits=perfect)).lam, looked)
     neither = torch.tensor([2, 1, 0, 0])  # of each sample's labels
     wrong = 100 * one_hot[neither]
-    torch.testing.assert_close(mixed.relabel(Outcome(logits=wrong)).lam, torch.full((4,), 0.5))
+    torch.testing.assert_close(mixed.relabel(ModelOutputs(logits=wrong)).lam, torch.full((4,), 0.5))
 
 
 def test_errors():
     first = second = torch.rand(2, 3, 8, 8)
-    labels = Seen(labels=torch.zeros(2, dtype=torch.long))
+    labels = ImageInfo(labels=torch.zeros(2, dtype=torch.long))
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="MixPro needs the labels"):
-        MixPro()(first, second, 0.5, generator=rng, guides=Guides())
+        MixPro()(first, second, 0.5, generator=rng, guides=PairInfo())
     with pytest.raises(ValueError, match="MixPro needs the attention"):
-        MixPro()(first, second, 0.5, generator=rng, guides=Guides(labels, labels))
+        MixPro()(first, second, 0.5, generator=rng, guides=PairInfo(labels, labels))
     with pytest.raises(ValueError, match="MixPro needs the logits"):
-        run(MixPro(), 0.5)[0].relabel(Outcome())
+        run(MixPro(), 0.5)[0].relabel(ModelOutputs())
     with pytest.raises(ConfigError, match="cells"):
         MixPro(0)
     with pytest.raises(ConfigError, match="smoothing"):

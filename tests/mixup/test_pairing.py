@@ -11,12 +11,12 @@ from scipy import stats
 
 from samix.mixup import (
     POLICIES,
-    Guides,
+    PairInfo,
     Mixed,
     Mixup,
     Pairing,
     Policy,
-    Seen,
+    ImageInfo,
     blend,
     draw_lam,
     draw_local_pairing,
@@ -87,7 +87,7 @@ def test_partners_of_tensors_and_named_tuples():
 def test_partners_of_nothing_and_of_nested_tuples():
     pairing = Pairing(torch.tensor([1, 0]))
     assert pairing.of(None) is None
-    nested = pairing.of(Guides(Seen(None, torch.tensor([3, 4])), Seen(torch.tensor([5, 6]))))
+    nested = pairing.of(PairInfo(ImageInfo(None, torch.tensor([3, 4])), ImageInfo(torch.tensor([5, 6]))))
     assert nested.first.maps is None and nested.first.labels.tolist() == [4, 3]
     assert nested.second.maps.tolist() == [6, 5] and nested.second.labels is None
 
@@ -155,10 +155,10 @@ class Seer(Spy):
 
 
 SEEN = [
-    Seen(),
-    Seen(torch.rand(3, 5, 1, 1)),
-    Seen(None, torch.arange(3)),
-    Seen(torch.rand(3, 5, 1, 1), torch.arange(3)),
+    ImageInfo(),
+    ImageInfo(torch.rand(3, 5, 1, 1)),
+    ImageInfo(None, torch.arange(3)),
+    ImageInfo(torch.rand(3, 5, 1, 1), torch.arange(3)),
 ]
 
 
@@ -170,20 +170,20 @@ def rows(seen, index):
 def test_mix_hands_over_partners_and_what_is_seen(seen):
     images, index = torch.rand(3, 3, 2, 2), torch.tensor([1, 2, 0])
     spy, generator = Spy(), np.random.default_rng(0)
-    mix(spy, images, Pairing(index), 0.3, generator=generator, seen=seen)
+    mix(spy, images, Pairing(index), 0.3, generator=generator, info=seen)
     first, second, lam, given, guides = spy.given
     assert torch.equal(first, images) and torch.equal(second, images[index])
     assert lam == 0.3 and given is generator
-    assert isinstance(guides, Guides) and isinstance(guides.second, Seen)
+    assert isinstance(guides, PairInfo) and isinstance(guides.second, ImageInfo)
     assert rows(guides.first, slice(None)) == rows(seen, slice(None))
     assert rows(guides.second, slice(None)) == rows(seen, index)
 
 
 def test_partners_may_come_from_another_view():
     (images, others), index = torch.rand(2, 3, 3, 2, 2), torch.tensor([1, 2, 0])
-    seen, other_seen, spy = SEEN[3], Seen(torch.rand(3, 5, 1, 1), torch.arange(3, 6)), Spy()
+    seen, other_seen, spy = SEEN[3], ImageInfo(torch.rand(3, 5, 1, 1), torch.arange(3, 6)), Spy()
     generator = np.random.default_rng(0)
-    mix(spy, images, Pairing(index), 0.3, generator=generator, seen=seen, others=(others, other_seen))
+    mix(spy, images, Pairing(index), 0.3, generator=generator, info=seen, others=(others, other_seen))
     first, second, _, _, guides = spy.given
     assert torch.equal(first, images) and torch.equal(second, others[index])
     assert rows(guides.first, slice(None)) == rows(seen, slice(None))
@@ -193,11 +193,11 @@ def test_partners_may_come_from_another_view():
 def test_a_policy_may_see_by_itself():
     (images, others), index, seer = torch.rand(2, 3, 3, 2, 2), torch.tensor([1, 2, 0]), Seer()
     generator = np.random.default_rng(0)
-    mix(seer, images, Pairing(index), 0.3, generator=generator, seen=SEEN[3])
+    mix(seer, images, Pairing(index), 0.3, generator=generator, info=SEEN[3])
     guides = seer.given[-1]
     assert torch.equal(guides.first.maps, 2 * images) and torch.equal(guides.second.maps, 2 * images[index])
     assert guides.second.labels.tolist() == [1, 2, 0]
-    mix(seer, images, Pairing(index), 0.3, generator=generator, others=(others, Seen()))
+    mix(seer, images, Pairing(index), 0.3, generator=generator, others=(others, ImageInfo()))
     guides = seer.given[-1]
     assert torch.equal(guides.first.maps, 2 * images) and torch.equal(guides.second.maps, 2 * others[index])
 

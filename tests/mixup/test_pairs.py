@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samix.core import distributed
-from samix.mixup import CutMix, GridMix, Guides, Mixup, Pairing
+from samix.mixup import CutMix, GridMix, PairInfo, Mixup, Pairing
 
 POLICIES = {"mixup": Mixup(), "cutmix": CutMix(), "gridmix": GridMix()}
 
@@ -23,9 +23,9 @@ def test_partners_gathered_late(name, several, n, h, w, seed):
     index = torch.randperm(n, generator=noise)
     lam = np.random.default_rng(seed).random(n) if several else seed / 999
     late = policy.pairs(
-        images, others, Pairing(index), lam, generator=np.random.default_rng(1), guides=Guides()
+        images, others, Pairing(index), lam, generator=np.random.default_rng(1), guides=PairInfo()
     )
-    before = policy(images, others[index], lam, generator=np.random.default_rng(1), guides=Guides())
+    before = policy(images, others[index], lam, generator=np.random.default_rng(1), guides=PairInfo())
     assert torch.equal(late.images, before.images)
     assert torch.equal(torch.as_tensor(late.lam), torch.as_tensor(before.lam))
     assert late.mask is before.mask is None or torch.equal(late.mask, before.mask)
@@ -37,7 +37,7 @@ def test_only_the_box_travels(monkeypatch):
     monkeypatch.setattr(distributed, "all_gather", lambda x: sent.append(x.shape) or x)
     images, generator = torch.rand(2, 3, 16, 16), np.random.default_rng(0)
     out = CutMix().pairs(
-        images, images, Pairing(torch.tensor([1, 0])), 0.8, generator=generator, guides=Guides()
+        images, images, Pairing(torch.tensor([1, 0])), 0.8, generator=generator, guides=PairInfo()
     )
     (shape,) = sent
     assert shape[2] * shape[3] == pytest.approx((1 - out.lam) * 256) and 0 < out.lam < 1

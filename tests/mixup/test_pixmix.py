@@ -9,7 +9,7 @@ from PIL import Image
 
 from samix.core.errors import ConfigError, DataError
 from samix.mixup.operations import PLAIN, apply
-from samix.mixup.pixmix import Pictures, PixMix, blend_pictures
+from samix.mixup.policies.pixmix import Pictures, PixMix, blend_pictures
 
 UNIT = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 

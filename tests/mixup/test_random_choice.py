@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from samix.core.errors import ConfigError
-from samix.mixup import CutMix, GuidedMixup, Guides, InterIntra, Mixed, Mixup, Policy, RandomChoice, Seen
+from samix.mixup import CutMix, GuidedMixup, PairInfo, InterIntra, Mixed, Mixup, Policy, RandomChoice, ImageInfo
 
 
 class Spy(Policy):
@@ -28,7 +28,7 @@ class Spy(Policy):
 def run(policy, times, lam=0.5):
     first, second = torch.ones(2, 3, 1, 1), torch.zeros(2, 3, 1, 1)
     generator = np.random.default_rng(0)
-    return [policy(first, second, lam, generator=generator, guides=Guides()) for _ in range(times)]
+    return [policy(first, second, lam, generator=generator, guides=PairInfo()) for _ in range(times)]
 
 
 def test_probabilities_and_alphas_of_each():
@@ -65,18 +65,18 @@ def test_default_is_the_recipe_of_deit():
 def test_result_is_that_of_the_chosen_policy():
     first, second = torch.rand(2, 3, 3, 8, 8)
     for seed in range(10):
-        out = RandomChoice()(first, second, 0.5, generator=np.random.default_rng(seed), guides=Guides())
+        out = RandomChoice()(first, second, 0.5, generator=np.random.default_rng(seed), guides=PairInfo())
         rng = np.random.default_rng(seed)
         chosen = int(rng.choice(2, p=[0.5, 0.5]))
         lam = rng.beta(*[(0.8, 0.8), (1, 1)][chosen])
-        want = (Mixup(), CutMix())[chosen](first, second, lam, generator=rng, guides=Guides())
+        want = (Mixup(), CutMix())[chosen](first, second, lam, generator=rng, guides=PairInfo())
         assert torch.equal(out.images, want.images) and out.lam == want.lam
 
 
 def test_what_one_needs_all_ask_for():
-    assert RandomChoice().needs == frozenset()
-    assert RandomChoice(["mixup", "inter_intra"], [1.0, 2.0]).needs == {"labels"}
-    labels = Guides(Seen(labels=torch.zeros(2)), Seen(labels=torch.zeros(2)))
+    assert RandomChoice().requires == frozenset()
+    assert RandomChoice(["mixup", "inter_intra"], [1.0, 2.0]).requires == {"labels"}
+    labels = PairInfo(ImageInfo(labels=torch.zeros(2)), ImageInfo(labels=torch.zeros(2)))
     pair = torch.rand(2, 2, 3, 8, 8)
     policy = RandomChoice([InterIntra(), GuidedMixup("sr")], [None, None])
     for seed in range(6):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from samix.mixup import Guides, Seen, SMMix
+from samix.mixup import PairInfo, ImageInfo, SMMix
 
 
 def run(grid, patch, seed=0, n=3):
     generator = torch.Generator().manual_seed(seed)
     first, second = torch.rand(2, n, 3, grid[0] * patch[0], grid[1] * patch[1], generator=generator)
     attention = torch.rand(2, n, 1, *grid, generator=generator) / 50
-    guides = Guides(Seen(attention=attention[0]), Seen(attention=attention[1]))
+    guides = PairInfo(ImageInfo(attention=attention[0]), ImageInfo(attention=attention[1]))
     mixed = SMMix()(first, second, 0.5, generator=np.random.default_rng(seed), guides=guides)
     return mixed, first, second, attention
 
@@ -63,8 +63,8 @@ def test_sides(grid, sides):
 
 def test_first_of_equals():
     images = torch.rand(2, 1, 3, 4, 4)
-    even = Seen(attention=torch.full((1, 1, 4, 4), 1 / 16))
-    mixed = SMMix()(*images, 0.5, generator=np.random.default_rng(0), guides=Guides(even, even))
+    even = ImageInfo(attention=torch.full((1, 1, 4, 4), 1 / 16))
+    mixed = SMMix()(*images, 0.5, generator=np.random.default_rng(0), guides=PairInfo(even, even))
     side = side_of(mixed, (4, 4))
     assert not mixed.mask[0, 0, :side, :side].any() and mixed.mask.sum() == 16 - side**2
 
@@ -75,7 +75,7 @@ def test_partner_is_the_batch_in_reverse():
 
 def test_attention_of_both_is_needed():
     images = torch.rand(2, 1, 3, 4, 4)
-    own = Seen(attention=torch.rand(1, 1, 4, 4))
-    for guides in (Guides(), Guides(own), Guides(second=own)):
+    own = ImageInfo(attention=torch.rand(1, 1, 4, 4))
+    for guides in (PairInfo(), PairInfo(own), PairInfo(second=own)):
         with pytest.raises(ValueError, match="SMMix needs the attention"):
             SMMix()(*images, 0.5, generator=np.random.default_rng(0), guides=guides)

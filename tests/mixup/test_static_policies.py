@@ -22,7 +22,7 @@ from samix.mixup import (
     RandomChoice,
     ResizeMix,
     SaliencyMix,
-    Seen,
+    ImageInfo,
     SmoothMix,
     StackMix,
     mix,
@@ -60,7 +60,7 @@ def labels(n):
 def mixed(policy, images, lam, seed=0):
     pairing = Pairing(torch.arange(len(images)).roll(1))
     generator = np.random.default_rng(seed)
-    return mix(policy, images, pairing, lam, generator=generator, seen=Seen(labels=labels(len(images))))
+    return mix(policy, images, pairing, lam, generator=generator, info=ImageInfo(labels=labels(len(images))))
 
 
 @pytest.mark.parametrize("name", STATIC)
@@ -141,8 +141,8 @@ def test_no_value_is_read_back(name):
     """
     images = torch.rand(4, 3, 16, 12, device="meta")
     pairing = Pairing(torch.arange(4, device="meta"))
-    seen = Seen(labels=torch.arange(4, device="meta"))
-    out = mix(STATIC[name], images, pairing, 0.4, generator=np.random.default_rng(0), seen=seen)
+    seen = ImageInfo(labels=torch.arange(4, device="meta"))
+    out = mix(STATIC[name], images, pairing, 0.4, generator=np.random.default_rng(0), info=seen)
     assert out.images.device.type == "meta"
 
 

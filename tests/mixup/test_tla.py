@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from samix.core.errors import ConfigError
-from samix.mixup import TLA, Outcome
+from samix.mixup import TLA, ModelOutputs
 
 CLASSES = 4
 
@@ -23,7 +23,7 @@ def attentions(blocks, tokens, n=3):
 
 def outcome(grid, blocks=3, prefix=1):
     rows = attentions(blocks, prefix + grid[0] * grid[1])
-    return Outcome(None, torch.rand(3, 1, *grid), rows)
+    return ModelOutputs(None, torch.rand(3, 1, *grid), rows)
 
 
 def smoothed(label, eps):
@@ -108,7 +108,7 @@ def test_attention_that_stays_put():
     """Tokens that look only at themselves keep their labels: the class token that of the area."""
     mixed, _, _ = run(0.5)
     eye = torch.eye(25).expand(3, 25, 25)
-    lam = mixed.relabel(Outcome(None, torch.rand(3, 1, 4, 6), (eye, eye))).lam
+    lam = mixed.relabel(ModelOutputs(None, torch.rand(3, 1, 4, 6), (eye, eye))).lam
     torch.testing.assert_close(lam, torch.full((3,), mixed.lam))
 
 
@@ -123,6 +123,6 @@ def test_errors():
         run(0.5, patch=7)
     mixed, _, _ = run(0.5)
     with pytest.raises(ValueError, match="TLA needs the attention of every block"):
-        mixed.relabel(Outcome(attention=torch.rand(3, 1, 4, 6)))
+        mixed.relabel(ModelOutputs(attention=torch.rand(3, 1, 4, 6)))
     with pytest.raises(ConfigError, match="sees 8 x 12 patches, and its option patch makes 4 x 6"):
         mixed.relabel(outcome((8, 12)))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samix.core.errors import ConfigError
-from samix.mixup import Seen
+from samix.mixup import ImageInfo
 from samix.mixup.tokens import attention_to, flipped, grid_of, in_pixels, share_inside
 
 
@@ -66,9 +66,9 @@ def test_grid():
 
 
 def test_attention_to():
-    half = Seen(attention=torch.rand(2, 1, 2, 3).bfloat16())
+    half = ImageInfo(attention=torch.rand(2, 1, 2, 3).bfloat16())
     assert attention_to(half, torch.empty(2, 3, 8, 9), "X").dtype == torch.float32
     with pytest.raises(ConfigError, match="X: images of 8 x 10 pixels are not 2 x 3 whole patches"):
         attention_to(half, torch.empty(2, 3, 8, 10), "X")
     with pytest.raises(ValueError, match="X needs the attention"):
-        attention_to(Seen(), torch.empty(2, 3, 8, 9), "X")
+        attention_to(ImageInfo(), torch.empty(2, 3, 8, 9), "X")

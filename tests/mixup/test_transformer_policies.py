@@ -12,10 +12,10 @@ from samix.mixup import (
     POLICIES,
     TLA,
     MixPro,
-    Outcome,
+    ModelOutputs,
     Pairing,
     RandomChoice,
-    Seen,
+    ImageInfo,
     SMMix,
     TokenMix,
     TransMix,
@@ -43,8 +43,8 @@ class Case(NamedTuple):
     """A batch, what is known of it, and what a network would say of the mixed images."""
 
     images: torch.Tensor
-    seen: Seen
-    outcome: Outcome
+    seen: ImageInfo
+    outcome: ModelOutputs
 
 
 def case(n=4, grid=(3, 4), patch=4, seed=0, prefix=1):
@@ -54,12 +54,12 @@ def case(n=4, grid=(3, 4), patch=4, seed=0, prefix=1):
     looked = [block[:, 0, prefix:].reshape(n, 1, *grid) for block in rows]
     return Case(
         torch.randn(n, 3, grid[0] * patch, grid[1] * patch, generator=generator),
-        Seen(
+        ImageInfo(
             labels=torch.randint(CLASSES, (n,), generator=generator),
             attention=looked[0],
             cam=torch.randn(n, 1, 2, 2, generator=generator),
         ),
-        Outcome(torch.randn(n, CLASSES, generator=generator), looked[-1], tuple(rows)),
+        ModelOutputs(torch.randn(n, CLASSES, generator=generator), looked[-1], tuple(rows)),
     )
 
 
@@ -73,8 +73,8 @@ def run(policy, given, lam, seed=0):
     images = given.images
     pairing = Pairing(torch.arange(len(images), device=images.device).roll(1), everywhere=False)
     rng = np.random.default_rng(seed)
-    seen = only(given.seen, policy.needs)
-    mixed, chosen = pair_and_mix(policy, images, lambda: pairing, lam, generator=rng, seen=seen)
+    seen = only(given.seen, policy.requires)
+    mixed, chosen = pair_and_mix(policy, images, lambda: pairing, lam, generator=rng, info=seen)
     assert (mixed.relabel is not None) == bool(policy.after)
     final = mixed if mixed.relabel is None else mixed.relabel(only(given.outcome, policy.after))
     return mixed, final, chosen.of(images)
@@ -176,7 +176,7 @@ def test_labels_of_a_sample_do_not_depend_on_the_rest_of_the_batch(name):
         given.seen._replace(
             **{field: getattr(given.seen, field)[pair] for field in ("labels", "attention", "cam")}
         ),
-        Outcome(
+        ModelOutputs(
             given.outcome.logits[pair],
             given.outcome.attention[pair],
             tuple(block[pair] for block in given.outcome.attentions),
@@ -193,7 +193,7 @@ def test_in_a_choice_with_mixup(name):
     """DeiT's recipe: it hands on what its policies need."""
     policy = RandomChoice(("mixup", VARIANTS[name](4)), (0.8, 1.0), (0.0, 1.0))
     own = POLICIES[name]()
-    assert policy.needs == own.needs and policy.after == own.after
+    assert policy.requires == own.requires and policy.after == own.after
     chosen, lam = policy.drawn(0.5, np.random.default_rng(0))
     assert type(chosen) is POLICIES[name] and chosen.cost == "V"
     run(chosen, case(), lam)

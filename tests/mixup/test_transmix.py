@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from samix.core.errors import ConfigError
-from samix.mixup import CutMix, Outcome, TransMix
+from samix.mixup import CutMix, ModelOutputs, TransMix
 
 
 def run(policy, lam, size=(32, 48), seed=0):
@@ -27,7 +27,7 @@ def test_labels_patch_by_patch(ratio, grid, size):
     attention = torch.rand(3, 1, *grid, generator=torch.Generator().manual_seed(2)) / 99
     for seed in range(4):
         mixed = run(TransMix(ratio), 0.4, size, seed)
-        final = mixed.relabel(Outcome(attention=attention))
+        final = mixed.relabel(ModelOutputs(attention=attention))
         assert final.relabel is None and final.lam_second is None
         assert final.images is mixed.images and final.mask is mixed.mask
         step = size[0] // grid[0], size[1] // grid[1]
@@ -46,19 +46,19 @@ def test_orientation():
     mixed = run(TransMix(0.25), 0.4, (32, 32))
     box = 1 - mixed.mask[:, :, ::4, ::4]
     assert 0 < box.mean() < 1
-    lam = mixed.relabel(Outcome(attention=box)).lam
+    lam = mixed.relabel(ModelOutputs(attention=box)).lam
     torch.testing.assert_close(lam, torch.full((3,), 0.25 * mixed.lam))
-    lam = mixed.relabel(Outcome(attention=1 - box)).lam
+    lam = mixed.relabel(ModelOutputs(attention=1 - box)).lam
     torch.testing.assert_close(lam, torch.full((3,), 0.25 * mixed.lam + 0.75))
 
 
 def test_lam_one_stays_one():
-    lam = run(TransMix(), 1.0).relabel(Outcome(attention=torch.rand(3, 1, 2, 3))).lam
+    lam = run(TransMix(), 1.0).relabel(ModelOutputs(attention=torch.rand(3, 1, 2, 3))).lam
     torch.testing.assert_close(lam, torch.ones(3))
 
 
 def test_errors():
     with pytest.raises(ValueError, match="TransMix needs the attention"):
-        run(TransMix(), 0.5).relabel(Outcome())
+        run(TransMix(), 0.5).relabel(ModelOutputs())
     with pytest.raises(ConfigError, match="ratio"):
         TransMix(1.5)

@@ -12,8 +12,8 @@ from samix.core.step import StepContext
 from samix.core.weights import save_weights
 from samix.data import TwoViews
 from samix.learners.moco import MoCo
-from samix.mixup import Guides, Mixer, Pairing, SAMix, SAMixP, Seen, mix
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup import PairInfo, Mixer, Pairing, SAMix, SAMixP, ImageInfo, mix
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder, build_backbone
 
 BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
@@ -45,7 +45,7 @@ def path(tmp_path):
 
 def mixed_by(policy, images, lam=0.3, **seen):
     generator = np.random.default_rng(0)
-    return mix(policy, images, Pairing(INDEX), lam, generator=generator, seen=Seen(**seen))
+    return mix(policy, images, Pairing(INDEX), lam, generator=generator, info=ImageInfo(**seen))
 
 
 def test_round_trip(path):
@@ -64,7 +64,7 @@ def test_round_trip(path):
 
 def test_maps_of_the_host_are_not_wanted(path):
     policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
-    assert policy.needs == frozenset()
+    assert policy.requires == frozenset()
     foreign = torch.randn(4, 99, 2, 2)
     assert torch.equal(mixed_by(policy, images, maps=foreign).images, mixed_by(policy, images).images)
 
@@ -75,7 +75,7 @@ def test_labels_of_the_host_are_kept(tmp_path):
     about = bundle_metadata(BACKBONE, MIXER, adjust, TRAINED_ON)
     path = save_weights(tmp_path / "labels.safetensors", bundle_tensors(*parts()), about).path
     policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
-    assert policy.needs == {"labels"} and policy.adjust == adjust
+    assert policy.requires == {"labels"} and policy.adjust == adjust
     out = mixed_by(policy, images, labels=torch.tensor([3, 3, 5, 6])).mask
     want = mixed_by(policy, images, labels=torch.tensor([3, 4, 5, 6])).mask
     torch.testing.assert_close(out[0], torch.full((1, 16, 16), 0.3))
@@ -143,7 +143,7 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
 def test_sweep_shows_the_masks_at_each_lam(path):
     policy, (first, second) = SAMixP.from_file(path), torch.randn(2, 3, 3, 16, 16)
     lams = [0.0, 0.4, 1.0]
-    guides = Guides(policy.see(first), policy.see(second))
+    guides = PairInfo(policy.see(first), policy.see(second))
     for lam, out in zip(lams, policy.sweep(first, second, lams), strict=True):
         want = policy(first, second, lam, generator=np.random.default_rng(0), guides=guides)
         assert out.lam == lam and torch.equal(out.images, want.images)
