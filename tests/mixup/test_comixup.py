@@ -163,8 +163,9 @@ def test_pixels_and_labels(n, sizes, size):
             assert torch.equal(out.images[row, :, y, x], images[sources[y, x], :, y, x])
             block = sources[y * 4 // size[0] * size[0] // 4 :, x * 4 // size[1] * size[1] // 4 :]
             assert size != (16, 16) or sources[y, x] == block[0, 0]
-            of_parents = (out.mask[:, row, 0, y, x] * index[:, row]).sum()
-            assert out.mask[:, row, 0, y, x].sum() == 1 and of_parents == sources[y, x]
+        masks = out.mask[:, row, 0]
+        assert masks.sum(0).eq(1).all()
+        assert torch.equal((masks * index[:, row, None, None]).sum(0), sources.float())
         groups.append(frozenset(own))
         assert row in own
     assert sorted(map(len, set(groups)), reverse=True) == sizes

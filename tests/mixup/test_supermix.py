@@ -165,7 +165,7 @@ def test_lam_of_each_sample():
     images, policy = batch(3), SuperMix(network=teacher())
     lams = np.array([0.2, 0.5, 0.9])
     together = mixed(policy, images, lams)
-    torch.testing.assert_close(together.weights, torch.tensor(np.array([lams, 1 - lams]), dtype=torch.float32))
+    torch.testing.assert_close(together.weights, torch.from_numpy(np.array([lams, 1 - lams])).float())
     for i, lam in enumerate(lams):
         torch.testing.assert_close(
             mixed(policy, images, float(lam)).mask[i], together.mask[i], atol=1e-4, rtol=0
