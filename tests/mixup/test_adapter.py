@@ -1,4 +1,4 @@
-"""What hosts tell a policy of the images, and what becomes of what it makes: by hand, in float64."""
+"""Information on the images, the pass of mixed ones, and sizes inside the network: by hand, in float64."""
 
 import copy
 
@@ -9,9 +9,20 @@ from torch.nn import functional as F
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.learners.supervised import MIXED, host_of
-from samix.mixup import FMix, Inside, Mixed, Mixup, ModelOutputs, Pairing, Parents, Policy, ImageInfo, mixed_term
-from samix.mixup.adapter import check_policy, draw_ratio, offer_of
+from samix.core.step import BatchShape
+from samix.mixup import (
+    FeatureMix,
+    FMix,
+    ImageInfo,
+    Mixed,
+    Mixup,
+    ModelOutputs,
+    Policy,
+    draw_ratio,
+    mixed_term,
+)
+from samix.mixup.adapter import Adapter, capabilities_of, check_policy
+from samix.mixup.table import example
 from samix.nn import Classifier, build_backbone
 from samix.objectives import ClassObjective, MixedCE
 
@@ -19,6 +30,7 @@ CNN = BackboneConfig(channels=(4, 4, 6, 8))
 VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
 LABELS = torch.tensor([0, 2, 1])
 OBJECTIVE = ClassObjective()
+MIXED = "mixed"
 
 
 def classifier_of(backbone=CNN):
@@ -34,30 +46,49 @@ def images_of(n=3, size=32):
     return torch.randn(n, 3, size, size, generator=generator, dtype=torch.get_default_dtype())
 
 
-class Asks(Policy):
-    """A policy with the given wishes."""
+def adapter_of(network):
+    return Adapter(network, lambda features: network.logits(features, MIXED), network.head(MIXED))
 
-    cost = "L"
 
-    def __init__(self, **wishes):
+class Demanding(Policy):
+    """A policy with the given requirements, which weighs the first parents by 0.25 after the pass."""
+
+    cost = "saliency"
+
+    def __init__(self, **requirements):
         super().__init__()
-        for name, wish in wishes.items():
-            setattr(self, name, wish)
+        for name, requirement in requirements.items():
+            setattr(self, name, requirement)
+        self.outputs = []
 
-    def forward(self, first, second, lam, *, generator, guides):
-        return self.made(first, second, lam, guides)
+    def draw(self, rng, lam, shape):
+        raise AssertionError("nothing is drawn during the pass")
+
+    def forward(self, images, others, pairing, draws, info):
+        raise AssertionError("the images are mixed already")
+
+    def reweight(self, mixed, outputs):
+        self.outputs.append(outputs)
+        return torch.tensor([0.25, 0.75])[:, None].expand(2, len(mixed.images))
 
 
-def look(network, need):
+def info_on(network, requirement):
     loss = lambda logits: OBJECTIVE.point_loss(logits, LABELS)  # noqa: E731
-    return host_of(network).look(Asks(needs=frozenset({need})), images_of(), ImageInfo(labels=LABELS), loss)
+    policy = Demanding(requires=frozenset({requirement}))
+    return adapter_of(network).info_for(policy, images_of(), ImageInfo(labels=LABELS), loss)
+
+
+def mixed_of(images, index=(0, 1, 2), **fields):
+    """Images that count as mixed with weights 0.9 and 0.1."""
+    rows = torch.stack([torch.arange(3), torch.tensor(index)])
+    return Mixed(images, rows, torch.tensor([[0.9] * 3, [0.1] * 3]), **fields)
 
 
 def test_saliency_is_the_slope_of_the_loss(float64):
     """Central differences at some pixels, network in evaluation mode."""
     network = classifier_of()
     before = copy.deepcopy(network.state_dict())
-    got = look(network, "saliency").saliency
+    got = info_on(network, "saliency").saliency
     assert got.shape == (3, 1, 32, 32) and not got.requires_grad
     assert network.training and all(p.grad is None for p in network.parameters())
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
@@ -83,7 +114,7 @@ def test_saliency_is_the_slope_of_the_loss(float64):
 
 def test_feature_saliency_knows_no_labels(float64):
     network = classifier_of()
-    got = look(network, "feature_saliency").feature_saliency
+    got = info_on(network, "feature_saliency").feature_saliency
     network.eval()
     images = images_of().requires_grad_()
     pooled = network.backbone(images).pooled
@@ -95,7 +126,7 @@ def test_feature_saliency_knows_no_labels(float64):
 def test_class_maps_average_to_the_logit(float64):
     """ReLU's output is pooled by a mean: the map of the class has the class's logit as its mean."""
     network = classifier_of()
-    cam = look(network, "cam").cam
+    cam = info_on(network, "cam").cam
     network.eval()
     logits = network.heads[MIXED](network.backbone(images_of()).pooled)
     torch.testing.assert_close(cam.mean((1, 2, 3)), logits[range(3), LABELS])
@@ -103,79 +134,98 @@ def test_class_maps_average_to_the_logit(float64):
 
 def test_attention_of_clean_images():
     network = classifier_of(VIT)
-    got = look(network, "attention").attention
+    got = info_on(network, "attention").attention
     assert got.shape == (3, 1, 2, 2) and (got > 0).all() and (got.sum((1, 2, 3)) < 1).all()
 
 
 def test_what_was_known_stays():
-    seen = look(classifier_of(), "saliency")
-    assert seen.labels is LABELS and seen.maps is None and seen.cam is None
+    info = info_on(classifier_of(), "saliency")
+    assert info.labels is LABELS and info.maps is None and info.cam is None
+    known = ImageInfo(labels=LABELS)
+    assert adapter_of(classifier_of()).info_for(Mixup(), images_of(), known, None) is known
 
 
 def test_features_are_mixed_inside_and_labels_weighed_after(float64):
-    network = classifier_of()
-    told = []
-
-    def make(first, second, lam, guides):
-        def relabel(outcome):
-            told.append(outcome)
-            return Mixed(first, 0.25)
-
-        return Mixed(first, lam, inside=Inside(1, lambda h, other: 0.25 * h + 0.75 * other), relabel=relabel)
-
-    policy = Asks(inside="features", after=frozenset({"logits"}), made=make)
-    pairing = Pairing(torch.tensor([2, 0, 1]), everywhere=False)
-    mixed = make(images_of(), None, 0.9, None)
+    network, index = classifier_of(), (2, 0, 1)
+    policy = Demanding(mixes_features="features", requires_outputs=frozenset({"logits"}))
+    features = FeatureMix(1, lambda h, other: 0.25 * h + 0.75 * other)
+    mixed = mixed_of(images_of(), index, features=features, final=False)
     again = copy.deepcopy(network)
-    outputs, found = host_of(network).run(policy, mixed, pairing)
+    outputs, found = adapter_of(network).forward_mixed(policy, mixed)
+    (known,) = policy.outputs
     net = again.backbone.net
     h = net.layer1(net.maxpool(net.act1(net.bn1(net.conv1(images_of())))))
-    h = 0.25 * h + 0.75 * h[pairing.index]
+    h = 0.25 * h + 0.75 * h[list(index)]
     want = again.heads[MIXED](net.layer4(net.layer3(net.layer2(h))).mean((2, 3)))
     torch.testing.assert_close(outputs, want)
-    assert found.lam == 0.25 and not told[0].logits.requires_grad
-    torch.testing.assert_close(told[0].logits, want)
-    assert told[0].attention is None
+    assert found.final and found.weights.tolist() == [[0.25] * 3, [0.75] * 3]
+    assert found.images is mixed.images and found.index is mixed.index and found.features is features
+    assert not known.logits.requires_grad and known.attention is None and known.attentions is None
+    torch.testing.assert_close(known.logits, want)
     # the change was for one pass
     torch.testing.assert_close(network.backbone(images_of()).pooled, again.backbone(images_of()).pooled)
 
 
-@pytest.mark.parametrize("answer", ["attention", "attentions"])
-def test_attention_of_the_mixed_images(answer):
+@pytest.mark.parametrize("output", ["attention", "attentions"])
+def test_attention_of_the_mixed_images(output):
     network = classifier_of(VIT)
-    policy = Asks(after=frozenset({answer}))
-    told = []
-    mixed = Mixed(images_of(), 0.5, relabel=lambda outcome: told.append(outcome) or Mixed(images_of(), 0.1))
-    outputs, found = host_of(network).run(policy, mixed, Pairing(torch.arange(3)))
-    assert outputs.requires_grad and found.lam == 0.1
-    assert told[0].attention.shape == (3, 1, 2, 2)
-    assert len(told[0].attentions) == (6 if answer == "attentions" else 1)
-    for matrix in told[0].attentions:
+    policy = Demanding(requires_outputs=frozenset({output}))
+    outputs, found = adapter_of(network).forward_mixed(policy, mixed_of(images_of(), final=False))
+    (known,) = policy.outputs
+    assert outputs.requires_grad and found.weights.tolist() == [[0.25] * 3, [0.75] * 3]
+    assert known.attention.shape == (3, 1, 2, 2) and known.logits is None
+    assert len(known.attentions) == (6 if output == "attentions" else 1)
+    for matrix in known.attentions:
         assert matrix.shape == (3, 5, 5) and not matrix.requires_grad
         torch.testing.assert_close(matrix.sum(2), torch.ones(3, 5))
-    torch.testing.assert_close(told[0].attention.flatten(), told[0].attentions[-1][:, 0, 1:].flatten())
+    torch.testing.assert_close(known.attention.flatten(), known.attentions[-1][:, 0, 1:].flatten())
+
+
+def test_final_weights_stay():
+    policy, mixed = Demanding(), mixed_of(images_of())
+    assert adapter_of(classifier_of()).forward_mixed(policy, mixed)[1] is mixed and not policy.outputs
+
+
+def test_sizes_inside_a_convolutional_network():
+    """Sizes after the stem and each stage, as the features of a pass have them; only if maps are mixed."""
+    network = classifier_of()
+    before = copy.deepcopy(network.state_dict())
+    shape = adapter_of(network).shape(example("patchup"), 5, 48, 32)
+    sizes = []
+    for stage in range(5):
+        with network.backbone.altering(stage, lambda h: sizes.append(tuple(h.shape[1:])) or h):
+            network.eval().backbone(torch.randn(1, 3, 48, 32))
+    assert shape == BatchShape(5, 48, 32, None, tuple(sizes))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    for policy in (None, Mixup(), example("manifoldmix")):
+        assert adapter_of(network).shape(policy, 5, 48, 32) == BatchShape(5, 48, 32)
+
+
+def test_sizes_inside_a_transformer():
+    adapter = adapter_of(classifier_of(VIT))
+    assert adapter.shape(example("tokenmix"), 3, 32, 32) == BatchShape(3, 32, 32, (2, 2))
+    assert adapter.shape(None, 3, 32, 32).grid == (2, 2)
 
 
 def test_the_loss_of_several_parents():
     logits, targets = torch.randn(3, 4), torch.tensor([0, 3, 1])
     index, shares = torch.tensor([[0, 1, 2], [2, 0, 1]]), torch.tensor([[0.2, 1.0, 0.5], [0.8, 0.0, 0.5]])
-    mixed = Mixed(torch.zeros(3, 3, 2, 2), 0.5, parents=Parents(index, shares))
-    pairing = Pairing(torch.arange(3), everywhere=False)
-    got = mixed_term(MixedCE(OBJECTIVE), logits, mixed, (targets, targets), pairing)
+    mixed = Mixed(torch.zeros(3, 3, 2, 2), index, shares, own_first=False)
+    got = mixed_term(MixedCE(OBJECTIVE), logits, mixed, targets, targets)
     logs = logits.log_softmax(1)
     want = -sum(shares[k, i] * logs[i, targets[index[k, i]]] for k in range(2) for i in range(3)) / 3
     torch.testing.assert_close(got, want)
 
 
-def test_lam_one_a_batch_or_one_a_sample():
+def test_lam_one_per_batch_or_one_per_sample():
     one = draw_ratio(2.0, 4, np.random.default_rng(0), per_sample=False)
     several = draw_ratio(2.0, 4, np.random.default_rng(0), per_sample=True)
     assert isinstance(one, float) and several.shape == (4,) and several[0] == one
-    offer = offer_of(classifier_of().backbone, labels=True, classes=False)
-    check_policy(Mixup(), offer, lam_per_sample=True)
+    capabilities = capabilities_of(classifier_of().backbone, labels=True, classes=False)
+    check_policy(Mixup(), capabilities, lam_per_sample=True)
     with pytest.raises(ConfigError, match=r"policy\.lam: policy fmix"):
-        check_policy(FMix(), offer, lam_per_sample=True)
+        check_policy(FMix(), capabilities, lam_per_sample=True)
 
 
-def test_outcomes_default_to_nothing():
+def test_outputs_default_to_nothing():
     assert ModelOutputs() == (None, None, None)
