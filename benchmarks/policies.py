@@ -40,8 +40,9 @@ from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.mixer_training import MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import (
     POLICIES,
     AdAutoMix,
@@ -222,9 +223,7 @@ def _host(name: str, networks: Networks) -> Supervised:
     return Supervised(classifier, config, policy=policy, mixer_training=training)
 
 
-def _policy(
-    name: str, networks: Networks, backbone: Backbone
-) -> tuple[Policy, SupervisedMixerTraining | AdversarialTraining | None]:
+def _policy(name: str, networks: Networks, backbone: Backbone) -> tuple[Policy, MixerTraining | None]:
     """The policy, and how it is trained along; `backbone` is the one that is trained."""
     kind, options, adjust = POLICIES[name], SupervisedMixerConfig(), MaskAdjustConfig()
     if issubclass(kind, AdAutoMix):
@@ -236,7 +235,7 @@ def _policy(
         mixer = Mixer(other.tap_channels, options.mixer)
         return kind(other, mixer, adjust, trained_on=(MEAN, STD)), None
     if issubclass(kind, SAMix):
-        training = SupervisedMixerTraining(Mixer(backbone.tap_channels, options.mixer), options)
+        training = MixerTraining(Mixer(backbone.tap_channels, options.mixer), options)
         return kind(training.mixer, adjust), training
     if name == "attentivemix":
         return kind(network=LastMap(build_backbone(networks.config))), None

@@ -16,12 +16,17 @@ from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
 from samix.config.supervised import MixedLossConfig, MomentumConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig
-from samix.learners.base import Learner
-from samix.learners.labels import FixedLabels, LabelSource, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.core.learner import Learner
+from samix.methods.labels import FixedLabels, LabelSource, OnlineLabels
+from samix.methods.mixer_training import (
+    AdversarialTraining,
+    ClusterMixerTraining,
+    InstanceMixerTraining,
+    MixerTraining,
+    SupervisedMixerTraining,
+)
+from samix.methods.moco import MoCo
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, AutoMix, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.table import example

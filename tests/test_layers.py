@@ -14,7 +14,7 @@ LIBRARY = [
     *("config", "core", "nn"),
     *("data", "clustering", "objectives", "mixup"),
     *("evaluation", "detection", "analysis"),
-    *("learners", "training", "jobs"),
+    *("methods", "training", "jobs"),
 ]
 
 IMPORT_ALL = """

@@ -4,7 +4,8 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from samix.config.data import DOWNLOADABLE, AugmentConfig, DataConfig, SupervisedAugmentConfig
+from samix.config.data import AugmentConfig, DataConfig, SupervisedAugmentConfig
+from samix.data.sources import SOURCES
 
 
 @pytest.mark.parametrize(
@@ -73,12 +74,10 @@ def test_recipes_of_rand_augment_are_taken(recipe):
     assert SupervisedAugmentConfig(rand_augment=recipe).rand_augment == recipe
 
 
-def test_every_source_is_named_once():
-    from samix.data.sources import SOURCES
-
-    named = DataConfig.model_fields["source"].annotation.__args__
-    assert set(named) == set(SOURCES)
-    assert set(DOWNLOADABLE) <= set(SOURCES)
+def test_sources_say_whether_they_download():
+    downloads = {name for name, kind in SOURCES.items() if kind.downloads}
+    assert downloads == {"fashion_mnist", "cifar10", "cifar100", "stl10", "aircraft"}
+    assert all(kind.name == name for name, kind in SOURCES.items())
 
 
 def test_the_defaults_are_those_of_moco_v2():

@@ -25,7 +25,7 @@ def draws_of(policy, images, lam, rng=0, *, index=None, grid=None, features=()):
     rng = np.random.default_rng(rng) if isinstance(rng, int) else rng
     shape = shape_of(images, grid, features)
     pairing = Pairing(torch.arange(len(images)).roll(1) if index is None else index, everywhere=False)
-    draws = draw_policy(policy, lam, rng, shape, pairing)
+    draws = draw_policy(policy, lam, rng, shape, lambda member: pairing)
     if index is not None:  # whatever rule the policy has
         draws = draws._replace(pairing=pairing)
     return expanded(policy, draws, shape, images.device)

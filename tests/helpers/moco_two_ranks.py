@@ -26,7 +26,7 @@ def step(kind):
         learner.policy.adjust = MaskAdjustConfig(mode="off")
     seen = {"encoder": [], "momentum_encoder": [], "mixer": []}
     for name in ("encoder", "momentum_encoder"):
-        getattr(learner, name).register_forward_pre_hook(
+        getattr(learner.method, name).register_forward_pre_hook(
             lambda _, inputs, n=name: seen[n].append(inputs[0].detach())
         )
     if kind != "mixup":
@@ -37,10 +37,10 @@ def step(kind):
     batch = type(batch_of(0))(*map(local_rows, batch_of(0)))
     metrics = learner(batch, ctx)
     learner.after_step(ctx)
-    seen |= {"keys": new_keys(learner), "queue": learner.queue.keys, "view_q": batch.view_q}
+    seen |= {"keys": new_keys(learner), "queue": learner.method.queue.keys, "view_q": batch.view_q}
     if learner.labels is not None:
         seen["labels"] = learner.labels.state_dict()
-    return {**seen, "index": learner.queue.index, "plain": metrics["loss_ssl"].detach()}
+    return {**seen, "index": learner.method.queue.index, "plain": metrics["loss_ssl"].detach()}
 
 
 if __name__ == "__main__":

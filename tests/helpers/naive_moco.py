@@ -31,7 +31,8 @@ def project(net, images):
 
 def step(learner, batch, ctx: StepContext):
     """Loss of one step; gradients go to the parameters of `learner`, which is a copy to be used up."""
-    config, f_q, f_k = learner.config, learner.encoder, learner.momentum_encoder
+    method = learner.method
+    config, f_q, f_k = method.config, method.encoder, method.momentum_encoder
     n = len(batch.index)
     # 2. momentum update before anything is computed
     with torch.no_grad():
@@ -71,7 +72,7 @@ def step(learner, batch, ctx: StepContext):
 
 def after(learner, batch, out):
     """12. and what follows it: queue, memory, centroids."""
-    queue = learner.queue
+    queue = learner.method.queue
     for n, image in enumerate(batch.index.tolist()):
         place = (int(queue.position) + n) % len(queue.keys)
         queue.keys[place], queue.index[place] = out.keys[n], image
@@ -103,10 +104,11 @@ def _maps_are_wanted(learner):
 @torch.no_grad()
 def _look(learner, batch):
     """Both views in one pass where both are wanted, for the maps or for the targets; else view k alone."""
-    needs_q = learner.policy is not None and learner.config.cross_view != "q2k"
+    slow = learner.method.momentum_encoder
+    needs_q = learner.policy is not None and learner.method.config.cross_view != "q2k"
     if not (_maps_are_wanted(learner) or needs_q):
-        return {"q": SimpleNamespace(maps=None), "k": project(learner.momentum_encoder, batch.view_k)}
-    both, n = project(learner.momentum_encoder, torch.cat([batch.view_q, batch.view_k])), len(batch.index)
+        return {"q": SimpleNamespace(maps=None), "k": project(slow, batch.view_k)}
+    both, n = project(slow, torch.cat([batch.view_q, batch.view_k])), len(batch.index)
     return {
         view: SimpleNamespace(**{name: x[rows] for name, x in vars(both).items()})
         for view, rows in (("q", slice(0, n)), ("k", slice(n, 2 * n)))
@@ -115,12 +117,12 @@ def _look(learner, batch):
 
 def _nce(learner, z, key, label=None):
     """label: that of the target, whose fellows in the queue are no negatives."""
-    queue, images = learner.queue.keys.clone(), learner.queue.index.tolist()
+    queue, images = learner.method.queue.keys.clone(), learner.method.queue.index.tolist()
     if label is not None:
         known = learner.labels.labels.tolist()
         keep = [k for k, image in enumerate(images) if image < 0 or known[image] != label]
         queue = queue[keep]
-    return naive.info_nce(z, key, queue, learner.config.temperature)
+    return naive.info_nce(z, key, queue, learner.method.config.temperature)
 
 
 def _mixed_nce(learner, z, sides, index, lam, filtered=False):
@@ -171,7 +173,7 @@ def _mixer_losses(learner, sides, plain, query, ctx, out):
         first, second = sides.maps
         size = sides.images[0].shape[2:]
         masks, _, _ = naive.mixer(weights, training.mixer.config, first, second[index], lam, size)
-        mixed = project(learner.momentum_encoder, _mix(sides, index, masks))
+        mixed = project(learner.method.momentum_encoder, _mix(sides, index, masks))
         extra = _judged(learner, sides, mixed, (index, lam), ctx, out)
         beta = config.mask_loss.weight * (1 - ctx.step / ctx.total_steps)
         out.mask_loss = naive.mask_loss(masks, lam, config.mask_loss)
@@ -192,7 +194,7 @@ def _mixer_losses(learner, sides, plain, query, ctx, out):
 def _judged(learner, sides, mixed, drawn, ctx, out):
     """The Mixer's classification loss."""
     config, (index, lam) = learner.mixer_training.config, drawn
-    pairs, t = list(enumerate(index.tolist())), learner.config.temperature
+    pairs, t = list(enumerate(index.tolist())), learner.method.config.temperature
     by_cluster = config.objective == "cluster" and ctx.epoch >= config.cluster.start_epoch
     if by_cluster:
         ce = ClusterLosses(learner, sides)

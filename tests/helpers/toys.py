@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from samix.config.training import OptimizerConfig, TrainingConfig
-from samix.learners.base import Learner, ParameterSet
+from samix.core.learner import Learner, OptimizedModules
 from samix.training import Job, fit, launch
 
 PLAIN = OptimizerConfig(lr=0.1, momentum=0.0, weight_decay=0.0, schedule="constant")
@@ -33,7 +33,7 @@ class Line(Learner):
         self.after.fill_(ctx.step)
 
     def parameter_sets(self):
-        return {"line": ParameterSet([self.linear], self.optimizer)}
+        return {"line": OptimizedModules([self.linear], self.optimizer)}
 
 
 class Numbers:

@@ -11,8 +11,8 @@ from samix.data import Normalize, open_images
 from samix.jobs import moco
 from samix.jobs.build import start_backbone, start_encoder
 from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
-from samix.learners.labels import OnlineLabels
-from samix.learners.mixer_training import InstanceMixerTraining
+from samix.methods.labels import OnlineLabels
+from samix.methods.mixer_training import MixerTraining
 from samix.mixup import SAMixP
 from samix.nn import build_backbone
 from samix.training import run_job
@@ -95,13 +95,13 @@ def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
     assert "mask_error" in bundle.metadata["history"][-1]
     learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(bundle.path)
     pairs = (
-        (policy.backbone, learner.momentum_encoder.backbone),
+        (policy.backbone, learner.method.momentum_encoder.backbone),
         (policy.mixer, learner.mixer_training.mixer),
     )
     for part, expected in pairs:
         for name, value in expected.state_dict().items():
             assert torch.equal(part.state_dict()[name], value), name
-    own = learner.encoder.backbone.net.conv1.weight
+    own = learner.method.encoder.backbone.net.conv1.weight
     assert not torch.equal(policy.backbone.net.conv1.weight, own)
 
 
@@ -152,15 +152,15 @@ def test_online_labels_start_with_the_keys_of_the_first_encoder(tmp_path):
     torch.testing.assert_close(learner.labels.memory.features[:7], keys, atol=1e-5, rtol=1e-5)
     given = torch.tensor(job.pseudo_labels["pseudo_label"].to_numpy())
     assert torch.equal(learner.labels.labels, given)
-    assert learner.encoder.training
+    assert learner.method.encoder.training
 
 
 def test_filtered_negatives_need_labels_without_a_cluster_head(tmp_path):
     learner = learner_of(samix_job(tmp_path, "instance", epochs=1, mixer={"filter_negatives": True}))
     assert isinstance(learner.labels, OnlineLabels)
-    assert isinstance(learner.mixer_training, InstanceMixerTraining)
-    assert sorted(learner.queue.index.tolist()) == sorted(set(learner.queue.index.tolist()))
-    assert learner.queue.index.min() >= 0  # two batches of other images each: the queue is full
+    assert isinstance(learner.mixer_training, MixerTraining)
+    assert sorted(learner.method.queue.index.tolist()) == sorted(set(learner.method.queue.index.tolist()))
+    assert learner.method.queue.index.min() >= 0  # two batches of other images each: the queue is full
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_cross_view_reaches_the_learner(tmp_path):
     swapped = MODEL.model_copy(update={"moco": MODEL.moco.model_copy(update={"cross_view": "swap"})})
     fields = shared(tmp_path) | {"model": swapped}
     job = MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="mixup"))
-    assert learner_of(job).config.cross_view == "swap"
+    assert learner_of(job).method.config.cross_view == "swap"
 
 
 def test_equal_seeds_give_equal_results_and_others_do_not(results, tmp_path):

@@ -10,7 +10,7 @@ from samix.clustering.memory import ODCMemory
 from samix.config.mixing import ClusterConfig
 from samix.jobs import moco
 from samix.jobs.moco import pretrain_mixer
-from samix.learners.mixer_training import ClusterMixerTraining
+from samix.methods.mixer_training import ClusterMixerTraining
 from samix.training import run_job
 
 

@@ -13,9 +13,9 @@ from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names, plain_weight
-from samix.learners.supervised_mixer import AdversarialTraining
-from samix.mixup import AdAutoMix, PairInfo, ImageInfo
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.supervised import Supervised, head_names, plain_weight
+from samix.mixup import AdAutoMix, ImageInfo, PairInfo
 from samix.mixup.policies.adautomix import AdversarialMixer, draw_shares
 from samix.nn import Classifier, build_backbone
 
@@ -142,20 +142,20 @@ def test_the_networks_loss_takes_turns(float64, monkeypatch, number, cosine):
         learner.mixer_training, "losses", lambda *a: found.append((a, real(*a))) or found[-1][1]
     )
     _, images, ctx = step(learner, number)
-    (host, _), (loss, metrics) = found[0]
+    (inputs, *_), (loss, metrics) = found[0]
     shares = draw_shares(learner.policy.config, ctx.numpy_generator("policy"))
     scalars = ctx.numpy_generator("mixer")
     rows = [scalars.permutation(BATCH) for _ in shares]
     net = learner.momentum_classifier
-    maps = torch.stack([host.plain.tap[row] for row in rows])
+    maps = torch.stack([inputs.plain.tap[row] for row in rows])
     masks = learner.policy.mixer(maps, shares, (16, 16))
     pixels = sum(masks[k] * images[row] for k, row in enumerate(rows))
     logits = net.heads["mixed"](net.backbone(pixels).pooled)
-    own = net.heads["mixed"](host.plain.pooled)
+    own = net.heads["mixed"](inputs.plain.pooled)
     ce = cos = 0.0
     for i in range(BATCH):
         for k, row in enumerate(rows):
-            label = host.batch.labels[row[i]]
+            label = inputs.parents[0].targets[row[i]]
             ce += shares[k] * -(logits[i].softmax(0)[label].log()) / BATCH
             a, b = logits[i], own[row[i]]
             cos += shares[k] * (a @ b) / (a.norm() * b.norm()) / BATCH

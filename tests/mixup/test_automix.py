@@ -6,7 +6,7 @@ from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, PolicyCon
 from samix.config.networks import MixerConfig
 from samix.config.supervised import SupervisedMixerConfig
 from samix.jobs.build import make_policy, mixer_along
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.mixer_training import MixerTraining
 from samix.mixup import AutoMix, Mixer, SAMix
 from samix.mixup.policies.automix import automix_config
 
@@ -64,7 +64,7 @@ def test_policies_say_how_their_mixer_learns():
 
 
 def test_the_job_builds_the_policy_of_its_name():
-    training = SupervisedMixerTraining(Mixer(4, MixerConfig()), SupervisedMixerConfig())
+    training = MixerTraining(Mixer(4, MixerConfig()), SupervisedMixerConfig())
     for name, kind in (("automix", AutoMix), ("samix", SAMix)):
         policy = make_policy(
             PolicyConfig(name=name), mixer=training, bundle=None, images_use=([0.0] * 3, [1.0] * 3)

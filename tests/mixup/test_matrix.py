@@ -12,14 +12,14 @@ from samix.config.supervised import MixedLossConfig, SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.step import StepContext
 from samix.data import Labelled, TwoViews
-from samix.learners.labels import FixedLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.labels import FixedLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import POLICIES, AdAutoMix, GuidedMixup, Mixer, RandomChoice, SAMix, SAMixP
-from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.adapter import offer_of
+from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
 from samix.nn import Classifier, Encoder, build_backbone
 
@@ -55,7 +55,7 @@ def class_host(policy, backbone, lam_per_sample=False, **options):
     network, training = build_backbone(backbone), None
     if trained_along(policy):
         policy = type(policy)(Mixer(network.tap_channels, MixerConfig()), policy.adjust)
-        training = SupervisedMixerTraining(policy.mixer, MixerTrainingConfig())
+        training = MixerTraining(policy.mixer, MixerTrainingConfig())
     if isinstance(policy, AdAutoMix):
         policy = AdAutoMix(AdversarialMixer(network.tap_channels, 0.3), policy.config)
         training = AdversarialTraining(policy, MixerTrainingConfig())
@@ -72,12 +72,11 @@ def moco_host(policy, backbone, labels, config=CONFIG):
         options = SSLMixerTrainingConfig(objective="cluster" if labels else "instance")
         kind = (policy.mixer, options)
         training = (
-            ClusterMixerTraining(*kind, encoder.backbone.width, CLUSTERS)
-            if labels
-            else InstanceMixerTraining(*kind)
+            ClusterMixerTraining(*kind, encoder.backbone.width, CLUSTERS) if labels else MixerTraining(*kind)
         )
     source = FixedLabels(LABELS.clone(), CLUSTERS) if labels else None
-    return MoCo(encoder, config, seed=0, policy=policy, mixer_training=training, labels=source)
+    method = MoCo(encoder, config, seed=0)
+    return SelfSupervised(method, policy=policy, mixer_training=training, labels=source)
 
 
 HOSTS = {
@@ -94,7 +93,7 @@ def batch_for(learner):
     generator = torch.Generator().manual_seed(0)
     views = torch.randn(2, BATCH, 3, SIZE, SIZE, generator=generator)
     index = torch.arange(BATCH) * 2 % IMAGES
-    if isinstance(learner, MoCo):
+    if isinstance(learner, SelfSupervised):
         return TwoViews(*views, index, torch.full((BATCH,), -1))
     return Labelled(views[0], torch.tensor([0, 1, 2, 1]), index)
 
@@ -150,7 +149,7 @@ def test_hosts_offer_what_the_scenarios_say():
     for scenario, offer in SCENARIOS.items():
         learner = HOSTS[scenario](example("mixup"))
         classes = scenario.startswith("class")
-        backbone = (learner.classifier if classes else learner.encoder).backbone
+        backbone = (learner.classifier if classes else learner.method.encoder).backbone
         assert offer_of(backbone, labels=offer.labels, classes=classes) == offer
 
 

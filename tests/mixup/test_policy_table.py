@@ -10,7 +10,7 @@ import yaml
 from helpers.environments import Settings
 from helpers.tiny_supervised import batch_of, context, learner_of
 from samix.jobs.build import static_policy
-from samix.learners.supervised import mixed_criterion, plain_weight
+from samix.methods.supervised import mixed_criterion, plain_weight
 from samix.mixup import POLICIES, CutMix, Mixup, Policy, RandomChoice
 from samix.mixup.table import HEADER, SCENARIOS, example, name_of, policy_rows, report
 from samix.objectives import DecoupledCE, MixedBCE

@@ -171,14 +171,14 @@ def outputs_of_a_network():
 
 
 def run(policy, seed, lam):
-    """Log, index (K, N), weights (K, N) float32, images and features of one batch, as mix_batch draws them."""
+    """Log, index (K, N), weights (K, N) float32, images and features of one batch, drawn as by mix_batch."""
     rng = Logged(seed)
     images, info = images_and_info(policy)
     shape = BatchShape(N, SIZE, SIZE, (GRID, GRID), ((4, 12, 12),) * 2)
     order = torch.Generator().manual_seed(int(rng.integers(2**63)))
     lam = draw_lam(0.7, rng) if lam is None else lam
-    pairing = draw_local_pairing(N, order, no_repeat=True)
-    draws = expanded(policy, draw_policy(policy, lam, rng, shape, pairing), shape, images.device)
+    drawn = draw_policy(policy, lam, rng, shape, lambda member: draw_local_pairing(N, order, no_repeat=True))
+    draws = expanded(policy, drawn, shape, images.device)
     mixed, features = mix(policy, images, draws, info), None
     weights = mixed.weights
     if mixed.features is not None:

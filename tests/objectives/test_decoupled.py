@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from helpers.tiny_supervised import batch_of, context, learner_of
 from samix.config.supervised import MixedLossConfig, SupervisedConfig
-from samix.learners.supervised import mixed_criterion
+from samix.methods.supervised import mixed_criterion
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, mixed_loss
 
 ONE, TWO, FOUR = 0.0, math.log(2), math.log(4)  # logits whose exponentials are 1, 2 and 4

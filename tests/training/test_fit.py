@@ -10,9 +10,9 @@ from torch import nn
 from helpers.toys import PLAIN, Line, Notes, Numbers, toy_job, train
 from samix.config.networks import MixerConfig
 from samix.core.errors import TrainingError
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.random import seed_for
 from samix.core.step import StepContext
-from samix.learners.base import Learner, ParameterSet
 from samix.mixup import Mixer
 
 
@@ -161,7 +161,7 @@ class Idle(Learner):
         return {"loss": sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)}
 
     def parameter_sets(self):
-        return {"all": ParameterSet([self], self.optimizer)}
+        return {"all": OptimizedModules([self], self.optimizer)}
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ class Pair(Line):
         self.second = nn.Linear(2, 2)
         slow = PLAIN.model_copy(update={"lr": 1e-3, "name": "adamw"})
         return {
-            "line": ParameterSet([self.linear], PLAIN),
-            "second": ParameterSet([self.second], slow),
+            "line": OptimizedModules([self.linear], PLAIN),
+            "second": OptimizedModules([self.second], slow),
         }
 
     def training_step(self, batch, ctx):
@@ -287,7 +287,7 @@ class Networks(Learner):
         return {"loss": sum(p.sum() * 0 for p in self.parameters())}
 
     def parameter_sets(self):
-        return {name: ParameterSet([part], self.optimizer) for name, part in self.part.items()}
+        return {name: OptimizedModules([part], self.optimizer) for name, part in self.part.items()}
 
 
 @pytest.mark.parametrize("decay_all", [True, False])

@@ -14,16 +14,10 @@ from samix.config.training import OptimizerConfig
 CrossView = Literal["q2k", "swap", "same", "same_swap"]
 
 
-class MoCoConfig(Config):
-    """MoCo v2: shared by every stage that trains with it."""
+class MethodConfig(Config):
+    """Parameters that every self-supervised method has."""
 
-    batch_size: int = Field(256, ge=2, description="images of a global batch; divides the queue")
-    queue: int = Field(16384, ge=2, description="negatives; at least a batch, at most the data set")
-    temperature: float = Field(0.2, gt=0)
-    momentum: float = Field(0.999, ge=0, le=1, description="of the momentum encoder")
-    ema_buffers: bool = Field(
-        False, description="average BatchNorm's statistics as well; else the momentum encoder has its own"
-    )
+    batch_size: int = Field(256, ge=2, description="images of a global batch")
     cross_view: CrossView = Field(
         "q2k",
         description="views of (first parent, second parent) -> (first target, second target). q2k: qq -> kk; "
@@ -32,6 +26,22 @@ class MoCoConfig(Config):
     projector: ProjectorConfig = ProjectorConfig()
     augment: AugmentConfig = AugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+
+
+class MomentumMethodConfig(MethodConfig):
+    """Parameters of methods whose teacher is a moving average of the encoder."""
+
+    momentum: float = Field(0.999, ge=0, le=1, description="of the momentum encoder")
+    ema_buffers: bool = Field(
+        False, description="average BatchNorm's statistics as well; else the momentum encoder has its own"
+    )
+
+
+class MoCoConfig(MomentumMethodConfig):
+    """MoCo v2: shared by every stage that trains with it; the batch size divides the queue."""
+
+    queue: int = Field(16384, ge=2, description="negatives; at least a batch, at most the data set")
+    temperature: float = Field(0.2, gt=0)
 
 
 class ModelConfig(Config):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from samix.config.base import Config
 from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
+from samix.config.names import OneOf
+from samix.config.registry import EVALUATIONS
 from samix.config.training import OptimizerConfig
 
 
@@ -50,6 +52,9 @@ class SSLTrainingConfig(Config):
 class LinearEvaluationConfig(Config):
     """Stage linear_evaluation: a linear classifier and kNN on frozen features (MoCo's protocol)."""
 
+    protocols: tuple[Annotated[str, OneOf(EVALUATIONS)], ...] = Field(
+        ("linear", "knn"), description="what is evaluated on the frozen features; linear is one of them"
+    )
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=1)
     augmentation: Literal["none", "crop_flip"] = Field(
@@ -60,3 +65,9 @@ class LinearEvaluationConfig(Config):
     )
     knn_neighbours: int = Field(20, ge=1)
     knn_temperature: float = Field(0.07, gt=0)
+
+    @model_validator(mode="after")
+    def _linear_is_a_protocol(self) -> Self:
+        if "linear" not in self.protocols:
+            raise ValueError("protocols must contain linear, whose curves and confusion matrix are reported")
+        return self

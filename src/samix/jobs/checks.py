@@ -8,7 +8,7 @@ from typing import Any
 from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
 from samix.config.detection import DetectionConfig
-from samix.config.mixing import TRAINED_ALONG, PolicyConfig
+from samix.config.mixing import PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
@@ -16,11 +16,11 @@ from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
 from samix.jobs.build import static_policy
-from samix.learners.moco import check_moco
-from samix.learners.supervised import check_mixed_loss
+from samix.methods import MoCo
+from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES
-from samix.mixup.host import check_policy as check_fits
-from samix.mixup.host import offer_of
+from samix.mixup.adapter import capabilities_of
+from samix.mixup.adapter import check_policy as check_fits
 from samix.nn import build_backbone
 from samix.training.launch import check_devices
 
@@ -40,7 +40,7 @@ def check_settings(
     check_backbone(model.backbone, card["image_size"])
     other_views = model.moco.cross_view in ("swap", "same_swap")
     check_policy("ssl_training", policy, model.backbone, card, classes=False, one_view=not other_views)
-    check_moco(model.moco, images)
+    MoCo.check(model.moco, images)
     check_pseudo_labels(pseudo_labels, images)
     check_linear(linear, card["counts"]["train"])
     _check_shares(
@@ -101,13 +101,13 @@ def check_policy(
     if config.name == "none":
         return
     # a Mixer need not exist yet: what it needs does not depend on it
-    learnt = config.name in (*TRAINED_ALONG, "samix_p")
-    policy = POLICIES[config.name] if learnt else static_policy(config, (card["mean"], card["std"]))
+    kind = POLICIES[config.name]
+    policy = static_policy(config, (card["mean"], card["std"])) if kind.uses_mixer == "none" else kind
     random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
     # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
-    offer = offer_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
+    offered = capabilities_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
     try:
-        check_fits(policy, offer, lam_per_sample=config.lam == "sample")
+        check_fits(policy, offered, lam_per_sample=config.lam == "sample")
     except ConfigError as error:
         raise ConfigError(f"{stage}.policy: {error}") from error
 

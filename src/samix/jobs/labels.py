@@ -14,7 +14,7 @@ from samix.core.weights import WeightsFile
 from samix.data import ImageStore, Normalize
 from samix.evaluation.features import extract_features
 from samix.jobs.build import static_policy
-from samix.learners.labels import FixedLabels, OnlineLabels
+from samix.methods.labels import FixedLabels, OnlineLabels
 from samix.nn import Encoder
 
 
@@ -28,7 +28,7 @@ def uses_labels(
         )
     if bundle is not None:
         return bool(bundle.metadata["mask_adjust"]["mode"] == "auto_label")
-    return policy.name != "none" and "labels" in static_policy(policy).needs
+    return policy.name != "none" and "labels" in static_policy(policy).requires
 
 
 def fixed_labels(

@@ -14,18 +14,18 @@ from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner
 from samix.core.random import seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, ImageStore, Normalize, TwoViewBatches, open_images, pretraining_split
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_encoder
 from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
-from samix.learners.base import Learner
-from samix.learners.labels import LabelSource, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo, check_moco
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.labels import LabelSource, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.mixup import Mixer
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder
 from samix.training import Job, fit
 
@@ -58,7 +58,7 @@ class MoCoJob(Job):
     def check(self) -> None:
         """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""
         images = int((self.manifest["split"] == pretraining_split(self.manifest)).sum())
-        check_moco(self.model.moco, images)
+        MoCo.check(self.model.moco, images)
         late = [e for e in (self.mixer.cluster.kmeans_epochs if self.mixer else ()) if e >= self.epochs]
         if late:
             raise ConfigError(
@@ -73,7 +73,7 @@ def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
     learner, history = _train(job, accelerator)
     if not accelerator.is_main_process or job.mixer is None or learner.mixer_training is None:
         return
-    tensors = bundle_tensors(learner.momentum_encoder.backbone, learner.mixer_training.mixer)
+    tensors = bundle_tensors(learner.method.teacher.backbone, learner.mixer_training.mixer)
     about = bundle_metadata(
         job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
     )
@@ -85,7 +85,7 @@ def train_encoder(job: MoCoJob, accelerator: Accelerator) -> None:
     learner, history = _train(job, accelerator)
     if accelerator.is_main_process:
         job.finish(
-            prefixed(learner.encoder.backbone, BACKBONE),
+            prefixed(learner.method.encoder.backbone, BACKBONE),
             about_backbone(job.model.backbone, history, job.card),
         )
 
@@ -103,7 +103,7 @@ def about_backbone(
     }
 
 
-def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str, float]]]:
+def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list[dict[str, float]]]:
     job.check()
     split = pretraining_split(job.manifest)
     store = open_images(job.card, job.manifest, split).to(accelerator.device)
@@ -127,7 +127,7 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str,
     return learner, history
 
 
-def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
+def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
     encoder = start_encoder(job.model, job.seed, job.start)
     labels = None
     if uses_labels(job.policy, job.mixer, job.bundle):
@@ -136,10 +136,8 @@ def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
     policy = make_policy(
         job.policy, mixer=training, bundle=job.bundle, images_use=(job.card["mean"], job.card["std"])
     )
-    return MoCo(
-        encoder,
-        job.model.moco,
-        seed=job.seed,
+    return SelfSupervised(
+        MoCo(encoder, job.model.moco, job.seed),
         policy=policy,
         alpha=job.policy.alpha,
         lam_per_sample=job.policy.lam == "sample",
@@ -156,11 +154,11 @@ def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
     return online_labels(encoder, store, normalize, job.pseudo_labels, job.clustering, size)
 
 
-def _renew_clusters(job: MoCoJob, learner: MoCo, store: ImageStore, ctx: StepContext) -> None:
+def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ctx: StepContext) -> None:
     """New clusters by k-means on the present keys, and a head that forgets the old ones."""
     source, training = learner.labels, learner.mixer_training
     assert isinstance(source, OnlineLabels)  # the configuration has kmeans_epochs for these alone
-    encoder, size = learner.momentum_encoder, job.model.moco.batch_size
+    encoder, size = learner.method.teacher, job.model.moco.batch_size
     keys = extract_keys(encoder, store, Normalize.for_data(job.card), size)
     source.memory.initialise(keys, seed_for(ctx.seed, "renew", ctx.epoch))
     if isinstance(training, ClusterMixerTraining):
@@ -173,7 +171,7 @@ def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) 
         return None
     mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, "mixer")
     if config.objective == "instance":
-        return InstanceMixerTraining(mixer, config)
+        return MixerTraining(mixer, config)
     assert labels is not None  # objective cluster asks for them
     pooled = config.cluster.features == "pooled"
     width = encoder.backbone.width if pooled else job.model.moco.projector.out

@@ -13,6 +13,7 @@ from samix.clustering import metrics
 from samix.clustering.memory import ODCMemory
 from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import (
@@ -28,9 +29,8 @@ from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.moco import MoCo, check_moco
-from samix.learners.odc import ODCLearner
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.odc import ODCLearner
 from samix.nn import Encoder
 from samix.training import Job, fit, has_checkpoint
 
@@ -51,7 +51,7 @@ def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
     images = int((job.manifest["split"] == split).sum())
     check_pseudo_labels(job.config, images)
     if job.config.init == "moco":
-        check_moco(job.model.moco, images)
+        MoCo.check(job.model.moco, images)
     store = open_images(job.card, job.manifest, split).to(accelerator.device)
     augment = Augment.for_data(job.model.moco.augment, job.card)
     encoder = _starting_encoder(job, store, augment, accelerator)
@@ -98,7 +98,7 @@ def _starting_encoder(
     if job.config.init_weights is not None:
         load_backbone(encoder.backbone, WeightsFile(job.config.init_weights))
     if job.config.init == "moco" and not has_checkpoint(job, "odc"):
-        learner = MoCo(encoder, job.model.moco, seed=job.seed)
+        learner = SelfSupervised(MoCo(encoder, job.model.moco, job.seed))
         batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
         fit(
             learner,

@@ -15,6 +15,7 @@ from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate, open_images
@@ -22,12 +23,12 @@ from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.mixer_training import MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, Mixer, Policy
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.adautomix import AdversarialMixer
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Backbone, Classifier
 from samix.training import Job, fit
 
@@ -61,9 +62,8 @@ def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
     """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
     learner, history = _train(job, accelerator)
     network, training = learner.momentum_classifier, learner.mixer_training
-    if not accelerator.is_main_process or job.mixer is None or network is None:
+    if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
         return
-    assert isinstance(training, SupervisedMixerTraining)  # the stage has policy samix
     about = bundle_metadata(
         job.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
     )
@@ -109,7 +109,7 @@ def build_supervised(job: SupervisedJob) -> Supervised:
 
 def _policy_and_training(
     job: SupervisedJob, backbone: Backbone
-) -> tuple[Policy | None, SupervisedMixerTraining | AdversarialTraining | None]:
+) -> tuple[Policy | None, MixerTraining | None]:
     """The policy, and how its Mixer is trained along."""
     config, channels = job.mixer, backbone.tap_channels
     if config is not None and job.policy.name == "adautomix":
@@ -120,7 +120,7 @@ def _policy_and_training(
     training = None
     if config is not None:
         mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, "mixer")
-        training = SupervisedMixerTraining(mixer, config)
+        training = MixerTraining(mixer, config)
     statistics = (job.card["mean"], job.card["std"])
     return make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics), training
 

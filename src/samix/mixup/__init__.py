@@ -1,4 +1,8 @@
-"""Mixup policies. `POLICIES` is the public table; every policy mixes `first` with `second` at a given lam."""
+"""Mixup policies: every policy mixes images with their partners by draws that were made before.
+
+`POLICIES` has the class of every policy by its name in `samix.config.registry`; classes may be imported from
+here or from their own modules.
+"""
 
 from samix.mixup.batch import MixedBatch, mix_batch, mixed_term
 from samix.mixup.draws import MixDraws, draw_policy, expanded, for_graph, to_device
@@ -38,40 +42,7 @@ from samix.mixup.policies.tla import TLA
 from samix.mixup.policies.tokenmix import TokenMix
 from samix.mixup.policies.transmix import TransMix
 from samix.mixup.policy import FeatureMix, ImageInfo, Mixed, ModelOutputs, PairInfo, Policy, blend
-
-POLICIES: dict[str, type[Policy]] = {
-    "mixup": Mixup,
-    "cutmix": CutMix,
-    "fmix": FMix,
-    "gridmix": GridMix,
-    "resizemix": ResizeMix,
-    "smoothmix": SmoothMix,
-    "manifoldmix": ManifoldMix,
-    "patchup": PatchUp,
-    "alignmix": AlignMix,
-    "saliencymix": SaliencyMix,
-    "guidedmixup": GuidedMixup,
-    "puzzlemix": PuzzleMix,
-    "attentivemix": AttentiveMix,
-    "snapmix": SnapMix,
-    "saliency_grafting": SaliencyGrafting,
-    "comixup": CoMixup,
-    "supermix": SuperMix,
-    "stackmix": StackMix,
-    "augmix": AugMix,
-    "pixmix": PixMix,
-    "transmix": TransMix,
-    "tokenmix": TokenMix,
-    "tla": TLA,
-    "mixpro": MixPro,
-    "smmix": SMMix,
-    "inter_intra": InterIntra,
-    "random_choice": RandomChoice,
-    "automix": AutoMix,
-    "adautomix": AdAutoMix,
-    "samix": SAMix,
-    "samix_p": SAMixP,
-}
+from samix.mixup.registered import POLICIES
 
 __all__ = [
     "POLICIES",

@@ -61,9 +61,9 @@ def mix_batch(
     if lam is None:
         lam = draw_lam(alpha, generator)
     shape = shape or BatchShape(len(images), images.shape[2], images.shape[3])
-    pairing = draw_local_pairing(len(images), order, no_repeat=True)
-    draws = expanded(policy, draw_policy(policy, lam, generator, shape, pairing), shape, images.device)
-    return MixedBatch(mix(policy, images, draws, info))
+    pair = lambda member: draw_local_pairing(shape.images, order, no_repeat=True)  # noqa: E731, ARG005
+    drawn = draw_policy(policy, lam, generator, shape, pair)
+    return MixedBatch(mix(policy, images, expanded(policy, drawn, shape, images.device), info))
 
 
 def mixed_term(criterion: MixedCriterion, outputs: Tensor, mixed: Mixed, first: Any, second: Any) -> Tensor:

@@ -36,11 +36,15 @@ class MixDraws(NamedTuple):
 
 
 def draw_policy(
-    policy: Policy, lam: Ratio, rng: np.random.Generator, shape: BatchShape, pairing: Pairing | None
+    policy: Policy,
+    lam: Ratio,
+    rng: np.random.Generator,
+    shape: BatchShape,
+    pair: Callable[[Policy], Pairing],
 ) -> MixDraws:
     """Resolve the member that mixes the batch, then draw its random numbers, in this order.
 
-    pairing: that of the batch; it is left out if the member chooses the partners itself.
+    pair: draws the pairing for the member, from another stream; called if it has no rule of its own.
     Raises: ValueError for one lam per sample if the member takes only one per batch.
     """
     path, lam = policy.resolve(lam, rng)
@@ -48,7 +52,7 @@ def draw_policy(
     if isinstance(lam, np.ndarray) and not member.per_sample:
         raise ValueError(f"{type(member).__name__} takes one lam for the whole batch")
     draws = member.draw(rng, lam, shape)
-    return MixDraws(path, draws, None if member.chooses_partners else pairing)
+    return MixDraws(path, draws, None if member.chooses_partners else pair(member))
 
 
 def expanded(policy: Policy, draws: MixDraws, shape: BatchShape, device: torch.device) -> MixDraws:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from samix.core.step import BatchShape
@@ -166,6 +167,23 @@ class Policy(nn.Module, ABC):
 
     plain_weight: float = 0.0
     """Weight of the loss of un-mixed images in supervised training, as published."""
+
+    Options: ClassVar[type[BaseModel] | None] = None
+    """Model of the options that parameters may set; None: they are the keywords of `__init__`."""
+
+    uses_mixer: ClassVar[Literal["none", "online", "pretrained"]] = "none"
+    """Whether it has a Mixer that is trained together with the backbone, or one that was trained before."""
+
+    default_alpha: ClassVar[float] = 1.0
+    """alpha of lam ~ Beta(alpha, alpha) as published, for data sets without one in `samix.config.alphas`."""
+
+    extra_requirement: ClassVar[str | None] = None
+    """A requirement besides `requires` and `requires_outputs`, for the printed table."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """A policy with its default options; networks of its own are small and untrained."""
+        return cls()
 
     def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:  # noqa: ARG002
         """The member of a choice of policies that mixes this batch, as `member` takes it, and its lam."""

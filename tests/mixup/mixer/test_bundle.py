@@ -11,8 +11,8 @@ from samix.core.errors import DataError
 from samix.core.step import StepContext
 from samix.core.weights import save_weights
 from samix.data import TwoViews
-from samix.learners.moco import MoCo
-from samix.mixup import PairInfo, Mixer, Pairing, SAMix, SAMixP, ImageInfo, mix
+from samix.methods import MoCo, SelfSupervised
+from samix.mixup import ImageInfo, Mixer, PairInfo, Pairing, SAMix, SAMixP, mix
 from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder, build_backbone
 
@@ -118,7 +118,7 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
     config = MoCoConfig(batch_size=4, queue=8, projector=ProjectorConfig(hidden=8, out=6))
     # another width than the bundle's: the network that is trained may be anything
     encoder = Encoder(build_backbone(BackboneConfig(channels=(4, 4, 4, 4))), config.projector)
-    host = MoCo(encoder, config, seed=0, policy=policy).train()
+    host = SelfSupervised(MoCo(encoder, config, seed=0), policy=policy).train()
     before = {name: t.clone() for name, t in policy.state_dict().items()}
     optimizer = torch.optim.SGD(host.parameters(), lr=0.1, weight_decay=0.1)
     start = encoder.projector[0].weight.clone()

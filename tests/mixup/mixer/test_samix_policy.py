@@ -7,7 +7,7 @@ import torch
 from helpers import naive_samix as naive
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import MixerConfig
-from samix.mixup import PairInfo, Mixer, Pairing, SAMix, ImageInfo, mix
+from samix.mixup import ImageInfo, Mixer, PairInfo, Pairing, SAMix, mix
 
 
 def mixer_of(seed=0, **options):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -73,6 +73,9 @@ class AdAutoMix(Policy):
     requires = frozenset({"maps"})
     many_parents = True
     classes = True
+    Options = AdAutoMixConfig
+    uses_mixer = "online"
+    extra_requirement = "a network of its own that is trained along; a classifier as its host"
 
     def __init__(self, mixer: AdversarialMixer, config: AdAutoMixConfig) -> None:
         super().__init__()
@@ -80,27 +83,14 @@ class AdAutoMix(Policy):
         self.config = config
         self.plain_weight = 1 - config.rho
 
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
+
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> AdAutoMixDraws:  # noqa: ARG002
         """See Policy: the shares, then a permutation for each parent."""
-        return self.draw_parents(self.draw_shares(rng), shape.images, rng)
-
-    def draw_shares(self, rng: np.random.Generator) -> np.ndarray:
-        """Shares (K,) of the parents, uniform numbers over their sum.
-
-        They come first, so that the network's training can use the same ones with other parents.
-        """
-        config = self.config
-        k = int(rng.integers(2, config.parents + 1)) if config.random_parents else config.parents
-        drawn = rng.beta(1, 1, size=k)
-        return np.asarray(drawn / drawn.sum())
-
-    def draw_parents(self, shares: np.ndarray, n: int, rng: np.random.Generator) -> AdAutoMixDraws:
-        """Permutations of the batch, one per parent; of two parents the first is the batch as it is."""
-        rows = [rng.permutation(n) for _ in shares]
-        if len(shares) == 2:
-            rows[0] = np.arange(n)
-        linear = bool(shares.max() >= 1 - self.config.lam_margin)
-        return AdAutoMixDraws(torch.tensor(shares).float(), torch.from_numpy(np.stack(rows)), linear)
+        return draw_parents(self.config, draw_shares(self.config, rng), shape.images, rng)
 
     @torch.no_grad()
     def forward(
@@ -129,6 +119,27 @@ class AdAutoMix(Policy):
         several = len(masks) > 2
         mask = masks if several else masks[0]
         return Mixed(weighted(parents, masks), draws.rows, weights, mask, own_first=not several, extra=extra)
+
+
+def draw_shares(config: AdAutoMixConfig, rng: np.random.Generator) -> np.ndarray:
+    """Shares (K,) of the parents, uniform numbers over their sum.
+
+    They come first, so that the network's training can use the same ones with other parents.
+    """
+    k = int(rng.integers(2, config.parents + 1)) if config.random_parents else config.parents
+    drawn = rng.beta(1, 1, size=k)
+    return np.asarray(drawn / drawn.sum())
+
+
+def draw_parents(
+    config: AdAutoMixConfig, shares: np.ndarray, n: int, rng: np.random.Generator
+) -> AdAutoMixDraws:
+    """Permutations of the batch, one per parent; of two parents the first is the batch as it is."""
+    rows = [rng.permutation(n) for _ in shares]
+    if len(shares) == 2:
+        rows[0] = np.arange(n)
+    linear = bool(shares.max() >= 1 - config.lam_margin)
+    return AdAutoMixDraws(torch.tensor(shares).float(), torch.from_numpy(np.stack(rows)), linear)
 
 
 def weighted(images: Tensor, masks: Tensor) -> Tensor:

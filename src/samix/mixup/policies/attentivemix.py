@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class AttentiveMix(Policy):
     """
 
     cost = "saliency"
+    extra_requirement = "a trained network, which stays frozen"
 
     def __init__(
         self,
@@ -65,6 +66,11 @@ class AttentiveMix(Policy):
             network = _LastMap(frozen_network(backbone, weights, size=size, images_use=images_use))
         self.network = network.requires_grad_(False)
         self.train()
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(network=nn.Conv2d(3, 4, 3, stride=2, padding=1))
 
     def train(self, mode: bool = True) -> AttentiveMix:  # noqa: ARG002 - frozen in any training
         """Stay in eval mode: BatchNorm's statistics are frozen with the weights."""

@@ -32,6 +32,7 @@ class InterIntra(Policy):
     """
 
     cost = "static"
+    default_alpha = 2.0
     requires = frozenset({"labels"})
 
     def __init__(self, alpha_intra: float = 0.2) -> None:

@@ -52,6 +52,7 @@ class PatchUp(Policy):
     """
 
     cost = "static"
+    default_alpha = 2.0
     mixes_features = "maps"
     per_sample = True
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import numpy as np
 from torch import Tensor, nn
 
+from samix.config.base import Config
+from samix.config.names import OneOf
 from samix.core.errors import ConfigError
 from samix.core.step import BatchShape
+from samix.core.suggestions import did_you_mean
 from samix.mixup.lam import Ratio, draw_ratio
 from samix.mixup.pairing import Pairing
 from samix.mixup.policy import Draws, Mixed, Output, PairInfo, Policy, Requirement
+from samix.mixup.registered import POLICIES
+
+
+class RandomChoiceOptions(Config):
+    """Options of policy random_choice; see the class."""
+
+    policies: tuple[Annotated[str, OneOf(POLICIES)], ...] = ("mixup", "cutmix")
+    alphas: tuple[float | None, ...] = (0.8, 1.0)
+    probabilities: tuple[float, ...] | None = None
 
 
 class RandomChoice(Policy):
@@ -24,6 +36,8 @@ class RandomChoice(Policy):
     """
 
     cost = "static"
+    Options = RandomChoiceOptions
+    extra_requirement = "what its policies need"
 
     def __init__(
         self,
@@ -97,10 +111,8 @@ def _check(
 
 
 def _built(policy: str | Policy) -> Policy:
-    from samix.mixup import POLICIES  # the table holds this class, too
-
     if isinstance(policy, Policy):
         return policy
     if policy not in POLICIES:
-        raise ConfigError(f"RandomChoice: no policy {policy!r}; there are {', '.join(sorted(POLICIES))}")
+        raise ConfigError(f"RandomChoice: there is no policy {policy!r}. {did_you_mean(policy, POLICIES)}.")
     return POLICIES[policy]()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from samix.config.base import Config
 from samix.config.mixing import MaskAdjustConfig
+from samix.config.networks import MixerConfig
 from samix.core.step import BatchShape
 from samix.mixup.lam import Ratio
 from samix.mixup.mixer.masks import AdjustDraws, adjust_mask, draw_adjustment
@@ -24,11 +26,18 @@ class SAMixDraws(NamedTuple):
     adjust: AdjustDraws
 
 
+class NoOptions(Config):
+    """A Mixer has parameters of its own, those of its training."""
+
+
 class SAMix(Policy):
     """The Mixer's mask, without gradient and adjusted to lam; the maps are those of the momentum encoder."""
 
     cost = "learned"
     plain_weight = 1.0
+    Options = NoOptions
+    uses_mixer: ClassVar[Literal["none", "online", "pretrained"]] = "online"
+    extra_requirement: ClassVar[str | None] = "a Mixer that is trained along"
 
     def __init__(self, mixer: Mixer, adjust: MaskAdjustConfig) -> None:
         super().__init__()
@@ -36,6 +45,11 @@ class SAMix(Policy):
         self.adjust = adjust
         by_label: set[Requirement] = {"labels"} if adjust.mode == "auto_label" else set()
         self.requires = frozenset[Requirement]({"maps"}) | by_label
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(Mixer(8, MixerConfig()), MaskAdjustConfig())
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> SAMixDraws:  # noqa: ARG002
         """See Policy: the Mixer's options that are lists, then the adjusting."""

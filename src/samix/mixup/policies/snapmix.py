@@ -41,6 +41,7 @@ class SnapMix(Policy):
     """
 
     cost = "saliency"
+    default_alpha = 5.0
     requires = frozenset({"labels", "cam"})
 
     def __init__(self, alpha: float = 5.0, probability: float = 1.0) -> None:
