@@ -18,15 +18,10 @@ from samix.config.supervised import MixedLossConfig, MomentumConfig, SupervisedC
 from samix.config.training import OptimizerConfig
 from samix.core.learner import Learner
 from samix.methods.labels import FixedLabels, LabelSource, OnlineLabels
-from samix.methods.mixer_training import (
-    AdversarialTraining,
-    ClusterMixerTraining,
-    InstanceMixerTraining,
-    MixerTraining,
-    SupervisedMixerTraining,
-)
+from samix.methods.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
 from samix.methods.moco import MoCo
 from samix.methods.supervised import Supervised, head_names
+from samix.methods.mixer_training import AdversarialTraining, SupervisedMixerTraining
 from samix.mixup import AdAutoMix, AutoMix, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.table import example
