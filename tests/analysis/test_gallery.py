@@ -5,8 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.analysis.gallery import PAIRS, TILE, main, photographs, sheet
+from samix.analysis.gallery import PAIRS, TILE, photographs, sheet
 from samix.analysis.gallery_mixes import LAMS, Shown, share_of_first, shown_policies
+from samix.commands import main
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
@@ -126,7 +127,7 @@ def test_pixels_of_the_sheet(folder):
 
 def test_the_command(folder, tmp_path):
     for name in ("one", "two"):
-        main([str(folder), str(tmp_path / "new" / f"{name}.png"), "--seed", "3"])
+        main(["gallery", str(folder), str(tmp_path / "new" / f"{name}.png"), "--seed", "3"])
     one, two = ((tmp_path / "new" / f"{name}.png").read_bytes() for name in ("one", "two"))
     assert one == two
     with Image.open(tmp_path / "new/one.png") as page:

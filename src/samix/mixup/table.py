@@ -1,6 +1,6 @@
-"""Print the mixup policies and where each of them works: `python -m samix.mixup.table`.
+"""Table of the mixup policies and of where each of them works, which `samix table policies` prints.
 
-`incompatibility` is what hosts ask before they train, and what the printed matrix consists of.
+Hosts call `incompatibility` before they train; the matrix consists of its results.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import inspect
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from samix.config.options import options_model
+from samix.core.markdown import markdown
 from samix.mixup.policy import Policy
 from samix.mixup.registered import POLICIES
-from samix.nn.table import markdown
 
-HEADER = ("policy", "what it is", "cost", "needs, beside images", "options and their defaults")
+HEADER = ("policy", "what it is", "cost", "requires, besides images", "options and their defaults")
 
 
 class Capabilities(NamedTuple):
-    """What a host can give a policy.
+    """What a training offers to a policy.
 
     labels: (pseudo) labels of the images; classes: its network's outputs are logits of these; one_size: the
     network takes images of one size only, as transformers do; attention: it has a class token that attends
@@ -44,15 +44,15 @@ SCENARIOS = {
 }
 """Hosts of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without."""
 
-_NEEDS = {
-    "maps": "feature maps of the host's momentum network",
+_REQUIRES = {
+    "maps": "feature maps of the momentum network",
     "labels": "labels or pseudo labels",
-    "saliency": "the gradient of the host's loss by the pixels",
-    "feature_saliency": "the gradient of the host's features by the pixels",
+    "saliency": "the gradient of the loss with respect to the pixels",
+    "feature_saliency": "the gradient of the features with respect to the pixels",
     "cam": "class activation maps",
     "attention": "attention of the class token",
 }
-_AFTER = {
+_REQUIRES_OUTPUTS = {
     "logits": "logits of the mixed images",
     "attention": "attention of the class token in the mixed images",
     "attentions": "attention of every block in the mixed images",
@@ -60,9 +60,9 @@ _AFTER = {
 
 
 def incompatibility(policy: Policy | type[Policy], capabilities: Capabilities) -> str | None:
-    """Why a host that gives what `capabilities` says cannot use `policy`, and what to do; None where it can.
+    """Why a training with these capabilities cannot use `policy`, and what to do; None if it can.
 
-    Of a class the answer is that for its default options.
+    For a class the answer is that of its default options.
     """
     name = name_of(policy)
     if policy.resizes and capabilities.one_size:
@@ -131,17 +131,17 @@ def matrix_rows() -> list[tuple[str, ...]]:
 
 
 def report() -> str:
-    """What the command prints."""
+    """Both tables as Markdown, and every reason for a refusal."""
     table, matrix = markdown(HEADER, policy_rows()), markdown(("policy", *SCENARIOS), matrix_rows())
     reasons = {incompatibility(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
     parts = [
         "## Policies",
         table,
-        "Cost: S static, no model is called; L saliency or a model's opinion; "
-        "V attention of a transformer; T a network that is trained.",
+        "Cost: static, no model is called; saliency, gradients or another model; attention of a transformer; "
+        "learned, a network that is trained for mixing.",
         "## Scenarios",
         matrix,
-        "What a refusal says, before training:",
+        "Reasons of refusals, as raised before training:",
         "\n".join(f"* {reason}" for reason in sorted(filter(None, reasons))),
     ]
     return "\n\n".join(parts)
@@ -153,8 +153,8 @@ def _what(kind: type[Policy]) -> str:
 
 
 def _needs(policy: Policy) -> str:
-    wanted = [_NEEDS[need] for need in sorted(policy.requires)]
-    later = [_AFTER[answer] for answer in sorted(policy.requires_outputs)]
+    wanted = [_REQUIRES[need] for need in sorted(policy.requires)]
+    later = [_REQUIRES_OUTPUTS[output] for output in sorted(policy.requires_outputs)]
     return "; ".join([*wanted, *later, *filter(None, [policy.extra_requirement])]) or "-"
 
 
@@ -167,7 +167,3 @@ def _options(kind: type[Policy]) -> str:
 def _option(name: str, default: Any, hint: Any) -> str:
     others = [value for value in get_args(hint) if value != default] if get_origin(hint) is Literal else []
     return f"`{name}={default}`" + (f" ({', '.join(map(str, others))})" if others else "")
-
-
-if __name__ == "__main__":
-    print(report())
