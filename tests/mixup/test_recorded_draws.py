@@ -171,7 +171,7 @@ def outputs_of_a_network():
 
 
 def run(policy, seed, lam):
-    """Log, index (K, N), weights (K, N) float32, images and features of one batch, as mix_batch draws them."""
+    """Log, index (K, N), weights (K, N) float32, images and features of one batch, drawn as by mix_batch."""
     rng = Logged(seed)
     images, info = images_and_info(policy)
     shape = BatchShape(N, SIZE, SIZE, (GRID, GRID), ((4, 12, 12),) * 2)

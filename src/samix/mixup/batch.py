@@ -47,17 +47,20 @@ def mix_batch(
     alpha: float = 1.0,
     lam: Ratio | None = None,
     info: ImageInfo = NOTHING,
+    shape: BatchShape | None = None,
 ) -> MixedBatch:
     """Pair the images of a batch (N, 3, H, W), N >= 2, draw lam ~ Beta(alpha, alpha), and mix.
 
     All random numbers come from `generator`. lam: replaces the drawn one. info: what the policy requires
-    besides the pixels (`policy.requires`); an `Adapter` computes it, and mixes features.
-    Raises: ValueError for a single image.
+    besides the pixels (`policy.requires`); an `Adapter` computes it, and mixes features. shape: sizes of the
+    batch with those inside the network (`Adapter.shape`), if the policy mixes maps or patches of a
+    transformer; None: sizes of the images alone.
+    Raises: ValueError for a single image, or if the policy requires sizes inside the network.
     """
     order = torch.Generator().manual_seed(int(generator.integers(2**63)))
     if lam is None:
         lam = draw_lam(alpha, generator)
-    shape = BatchShape(len(images), images.shape[2], images.shape[3])
+    shape = shape or BatchShape(len(images), images.shape[2], images.shape[3])
     pair = lambda member: draw_local_pairing(shape.images, order, no_repeat=True)  # noqa: E731, ARG005
     drawn = draw_policy(policy, lam, generator, shape, pair)
     return MixedBatch(mix(policy, images, expanded(policy, drawn, shape, images.device), info))

@@ -66,9 +66,10 @@ class GuidedMixup(Policy):
         """See Policy; draws nothing."""
 
     def forward(self, images: Tensor, others: Tensor, pairing: Pairing, draws: None, info: PairInfo) -> Mixed:
-        """See Policy; requires the saliency of both parents from `info_from`."""
+        """See Policy. Raises: ValueError if the saliency of a parent is missing."""
         own, other = info.first.saliency, info.second.saliency
-        assert own is not None and other is not None  # `info_from` has raised without it
+        if own is None or other is None:
+            raise ValueError("GuidedMixup requires the saliency of both parents, as `info_from` computes it")
         mask = own / (own + other)
         mixed = blend(images, pairing.select(others), mask)
         return two_parents(mixed, pairing, complemented(mask.mean((1, 2, 3))), mask)

@@ -84,7 +84,14 @@ class PatchUp(Policy):
             raise ConfigError(f"PatchUp: block {block} must be an odd number of places")
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> PatchUpDraws:
-        """See Policy: whether and where; CutMix's lam and box, or the seed of the mask."""
+        """See Policy: whether and where; CutMix's lam and box, or the seed of the mask.
+
+        Raises: ValueError without the shapes of the features.
+        """
+        if not shape.features:
+            raise ValueError(
+                "PatchUp requires the shapes of the network's features: draw with the sizes of `Adapter.shape`."
+            )
         untouched = pair_weights(1.0, shape.images)
         if rng.random() >= self.probability:
             return PatchUpDraws(None, untouched)
