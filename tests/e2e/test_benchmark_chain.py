@@ -28,7 +28,7 @@ def test_the_benchmark_leaves_tables_a_picture_a_report_and_runs(project):
     done = project.kedro("--pipeline=mixup_benchmark", "--env=small_benchmark")
     output = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 0, output
-    assert "trial 4 of 4: ViT mine seed3" in output
+    assert "trial 4 of 4: ViT mine sl seed3" in output
     folder = project.path / "data/08_reporting/mixup_benchmark"
     trials = pd.read_parquet(folder / "trials.parquet")
     assert len(trials) == 4 and (trials["status"] == "finished").all()
@@ -43,7 +43,7 @@ def test_the_benchmark_leaves_tables_a_picture_a_report_and_runs(project):
     (parent,) = (run for run in runs if run.data.tags.get("pipeline") == "mixup_benchmark")
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert {run.info.run_name for run in children} == {
-        f"{backbone} {label} seed3" for backbone in ("resnet18", "ViT") for label in ("none", "mine")
+        f"{backbone} {label} sl seed3" for backbone in ("resnet18", "ViT") for label in ("none", "mine")
     }
     assert all("top1" in run.data.metrics for run in children)
     artifacts = {file.path for file in client.list_artifacts(parent.info.run_id)}

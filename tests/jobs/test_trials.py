@@ -1,11 +1,14 @@
 """Trials of a comparison: settings that are changed, trainings that are shared, figures and costs."""
 
 import pytest
-from tiny_jobs import SETTINGS, digits
+import torch
+from pydantic import ValidationError
 
+from helpers.tiny_jobs import SETTINGS, digits
 from samix.config.training import TrainingConfig
 from samix.config.trials import AblationConfig, Variant
 from samix.core.errors import ConfigError
+from samix.core.weights import WeightsFile
 from samix.jobs.trials import Bench, Trial
 
 
@@ -56,6 +59,15 @@ def test_groups_are_chosen_by_name():
         AblationConfig(variants=variants, groups=("z",)).chosen()
 
 
+def test_twins_are_refused():
+    one, other = Variant(name="a", group="x"), Variant(name="a", group="x", changes={"seed": 3})
+    with pytest.raises(ValidationError, match="two of group x and host sl are called a: rename one"):
+        AblationConfig(variants=(one, other))
+    with pytest.raises(ValidationError, match="seeds: 1 is there twice"):
+        AblationConfig(variants=(one,), seeds=(1, 0, 1))
+    AblationConfig(variants=(one, one.model_copy(update={"host": "ssl"}), Variant(name="a", group="y")))
+
+
 def test_supervised_trials_share_the_mixer_and_are_done_once(bench):
     first = bench.run(trial("sl", "samix_p"), None)
     assert (
@@ -98,6 +110,29 @@ def test_self_supervised_trials_make_the_labels_they_want(bench):
     true = {"mixer_pretraining.cluster.labels": "true"}
     bench.run(trial("ssl", "samix", **true), None)
     assert folders(bench).count("pseudo_labels") == 1 and folders(bench).count("ssl_training") == 3
+
+
+@pytest.mark.parametrize("host", ["sl", "ssl"])
+def test_the_length_of_a_stage_that_is_not_run_changes_nothing(bench, host):
+    stage = {"sl": "mixer_pretraining_sl", "ssl": "mixer_pretraining"}[host]
+    other = {f"{stage}.epochs": 9, f"{stage}.alpha": 0.3}
+    if host == "ssl":
+        other["mixer_pretraining.start"] = "pseudo_labels"
+    instance = {"mixer_pretraining.objective": "instance"}
+    first = bench.run(trial(host, "samix", **instance), None)
+    assert bench.run(trial(host, "samix", **instance, **other), None) == first  # times included
+    assert folders(bench).count(f"{host}_training") == 1
+
+
+def test_the_first_weights_of_a_pre_training_are_those_that_are_set(bench):
+    instance = {"mixer_pretraining.objective": "instance"}
+    for start in ("random", "pseudo_labels"):
+        bench.run(trial("ssl", "samix_p", **instance, **{"mixer_pretraining.start": start}), None)
+    names = ("mixer_pretraining", "mixer_pretraining", "pseudo_labels")
+    assert folders(bench) == ["linear_evaluation"] * 2 + list(names) + ["ssl_training"] * 2
+    results = (bench.training.work_dir / "trials").glob("mixer_pretraining-*/result.safetensors")
+    one, other = (WeightsFile(path).load("mixer.") for path in results)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.slow

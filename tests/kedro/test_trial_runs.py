@@ -52,9 +52,11 @@ def test_a_failed_trial_costs_its_row_alone(parent):
     assert table["status"].tolist() == ["finished", *failed, "finished"]
     assert table["top1"].tolist()[::3] == [91.0, 92.0]
     runs = children(parent)
-    assert runs["g good seed1"].info.status == "FINISHED" and runs["g bad seed0"].info.status == "FAILED"
-    assert runs["g good seed2"].data.metrics == {"top1": 92.0, "sl/loss": 1.0}
-    assert runs["g good seed2"].data.params["variant"] == "good"
+    assert (
+        runs["g good sl seed1"].info.status == "FINISHED" and runs["g bad sl seed0"].info.status == "FAILED"
+    )
+    assert runs["g good sl seed2"].data.metrics == {"top1": 92.0, "sl/loss": 1.0}
+    assert runs["g good sl seed2"].data.params["variant"] == "good"
     assert mlflow.active_run().info.run_id == parent.info.run_id
 
 
@@ -68,7 +70,7 @@ def test_nothing_but_failures_is_an_error(parent):
 def test_what_is_refused_has_a_row_and_is_not_tried(parent):
     table = run_trials([trial("bad", refused="no attention"), trial("good")], FakeBench())
     assert table["status"].tolist() == ["refused: no attention", "finished"]
-    assert list(children(parent)) == ["g good seed0"]
+    assert list(children(parent)) == ["g good sl seed0"]
 
 
 def test_a_signal_ends_the_run():
@@ -83,6 +85,17 @@ def test_time_left_is_judged_by_what_was_trained():
     clock.add(200)
     clock.add(100)
     assert clock.left() == ", about 18 min left"  # 7 of 150 seconds
+
+
+def test_one_name_under_two_hosts_has_two_rows():
+    class Hosts(FakeBench):
+        def run(self, trial, sink):
+            return {"top1": {"sl": 90.0, "ssl": 60.0}[trial.host]}
+
+    trials = [Trial("g", "one", host, None, 0) for host in ("sl", "ssl")]
+    table = run_trials(trials, Hosts())
+    assert list(zip(table["host"], table["top1"], strict=True)) == [("sl", 90.0), ("ssl", 60.0)]
+    assert len({trial.title for trial in trials}) == 2
 
 
 def test_without_a_run_there_are_no_children():

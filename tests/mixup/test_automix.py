@@ -2,7 +2,7 @@
 
 import torch
 
-from samix.config.mixing import MaskAdjustConfig, PolicyConfig, SSLMixerTrainingConfig
+from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import MixerConfig
 from samix.config.supervised import SupervisedMixerConfig
 from samix.jobs.build import make_policy, mixer_along
@@ -51,14 +51,16 @@ def test_values_of_its_masks_by_hand(float64):
 
 def test_policies_say_how_their_mixer_learns():
     stage = SupervisedMixerConfig(alpha=4.0)
-    assert mixer_along(PolicyConfig(name="cutmix"), stage) is None
-    assert mixer_along(PolicyConfig(name="samix_p"), stage) is None
-    assert mixer_along(PolicyConfig(name="samix", alpha=1.0), stage) == stage.model_copy(
-        update={"alpha": 1.0}
+    assert mixer_along(PolicyConfig(name="cutmix"), MixerTrainingConfig, stage) is None
+    assert mixer_along(PolicyConfig(name="samix_p"), MixerTrainingConfig, stage) is None
+    own = mixer_along(PolicyConfig(name="samix", alpha=1.0), MixerTrainingConfig, stage)
+    assert own.alpha == 1.0 and own.mask_adjust == stage.mask_adjust and type(own) is MixerTrainingConfig
+    auto = mixer_along(PolicyConfig(name="automix", alpha=2.0), MixerTrainingConfig, stage)
+    assert auto.alpha == 2.0 and auto.mixer.attention == "separate" and type(auto) is MixerTrainingConfig
+    assert (
+        type(mixer_along(PolicyConfig(name="automix"), SSLMixerTrainingConfig, SSLMixerTrainingConfig()))
+        is SSLMixerTrainingConfig
     )
-    auto = mixer_along(PolicyConfig(name="automix", alpha=2.0), stage)
-    assert auto.alpha == 2.0 and auto.mixer.attention == "separate" and type(auto) is SupervisedMixerConfig
-    assert type(mixer_along(PolicyConfig(name="automix"), SSLMixerTrainingConfig())) is SSLMixerTrainingConfig
 
 
 def test_the_job_builds_the_policy_of_its_name():

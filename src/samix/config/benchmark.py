@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -10,7 +9,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from samix.config.alphas import DataSet
 from samix.config.base import Config
 from samix.config.mixing import PolicyName
-from samix.config.trials import Host, of_groups
+from samix.config.trials import Host, of_groups, twice
 
 
 class _Entry(Config):
@@ -91,17 +90,13 @@ class BenchmarkConfig(Config):
     @model_validator(mode="after")
     def _rows_can_be_told_apart(self) -> Self:
         for key, entries in (("policies", self.policies), ("backbones", self.backbones or ())):
-            twice = _twice([entry.name for entry in entries])
-            if twice:
-                raise ValueError(f"{key}: two entries are called {twice[0]}: give one a label")
-        if _twice(self.seeds):
-            raise ValueError(f"seeds: {_twice(self.seeds)[0]} is there twice")
+            twins = twice([entry.name for entry in entries])
+            if twins:
+                raise ValueError(f"{key}: two entries are called {twins[0]}: give one a label")
+        if twice(self.seeds):
+            raise ValueError(f"seeds: {twice(self.seeds)[0]} is there twice")
         return self
 
     def chosen(self) -> list[PolicyEntry]:
         """Entries of the groups to run. Raises: ConfigError for a group without entries."""
         return of_groups(self.policies, self.groups, "mixup_benchmark.groups")
-
-
-def _twice(values: Sequence[Any]) -> list[Any]:
-    return [value for place, value in enumerate(values) if value in values[:place]]

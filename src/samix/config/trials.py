@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from samix.config.base import Config
 from samix.config.ssl import ModelConfig
@@ -71,6 +71,16 @@ class AblationConfig(Config):
     common: dict[str, Any] = Field({}, description="changes that hold for every variant")
     variants: tuple[Variant, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _rows_can_be_told_apart(self) -> Self:
+        twins = twice([(variant.group, variant.host, variant.name) for variant in self.variants])
+        if twins:
+            group, host, name = twins[0]
+            raise ValueError(f"variants: two of group {group} and host {host} are called {name}: rename one")
+        if twice(self.seeds):
+            raise ValueError(f"seeds: {twice(self.seeds)[0]} is there twice")
+        return self
+
     def chosen(self) -> list[Variant]:
         """Variants of the groups to run. Raises: ConfigError for a group without variants."""
         return of_groups(self.variants, self.groups, "samix_ablation.groups")
@@ -82,6 +92,11 @@ class _Grouped(Protocol):
 
 
 G = TypeVar("G", bound=_Grouped)
+
+
+def twice(values: Sequence[Any]) -> list[Any]:
+    """Values that are in the sequence more than once, from their second place on."""
+    return [value for place, value in enumerate(values) if value in values[:place]]
 
 
 def of_groups(entries: Sequence[G], groups: Sequence[str] | None, where: str) -> list[G]:

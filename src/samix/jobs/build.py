@@ -108,14 +108,15 @@ def make_policy(
     return static_policy(config, images_use)
 
 
-def mixer_along(policy: PolicyConfig, mixer: M) -> M | None:
-    """How the policy's own Mixer is trained while its host is, given the parameters of the Mixer's stage.
+def mixer_along(policy: PolicyConfig, kind: type[M], stage: MixerTrainingConfig) -> M | None:
+    """How the policy's own Mixer is trained together with the backbone; None for policies that train none.
 
-    None for policies that train none.
+    Args: kind, the part of `stage`, the parameters of the Mixer's pre-training, that does not concern the
+    stage itself: its length and its first weights do not change the result.
     """
     if policy.name not in TRAINED_ALONG:
         return None
-    own = mixer.model_copy(update={"alpha": policy.alpha})
+    own = kind(**{name: getattr(stage, name) for name in kind.model_fields} | {"alpha": policy.alpha})
     return automix_config(own) if policy.name == "automix" else own
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from accelerate import Accelerator
 
-from samix.config.mixing import PolicyConfig
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig, SSLMixerTrainingConfig
 from samix.config.training import TrainingConfig
 from samix.config.trials import Host, TrialSettings
 from samix.core.files import read_json
@@ -49,7 +49,7 @@ class Trial:
     @property
     def title(self) -> str:
         """What its run is called."""
-        return f"{self.group} {self.name} seed{self.seed}"
+        return f"{self.group} {self.name} {self.host} seed{self.seed}"
 
     @property
     def policy(self) -> PolicyConfig:
@@ -99,7 +99,7 @@ class Bench:
             **shared,
             "epochs": settings.sl_training.epochs,
             "policy": policy,
-            "mixer": mixer_along(policy, mixer),
+            "mixer": mixer_along(policy, MixerTrainingConfig, mixer),
             "bundle": bundle,
         }
         job = self._job(
@@ -119,11 +119,12 @@ class Bench:
                 "epochs": mixer.epochs,
                 "policy": own,
                 "mixer": mixer,
+                "start": self._clustered(trial).result if mixer.start == "pseudo_labels" else None,
                 **self._labels(trial, own, mixer, None),
             }
             job = self._moco(moco.pretrain_mixer, trial, "mixer_pretraining", inputs, None)
             bundle, before = job.result, _cost_before(job)
-        own_mixer = mixer_along(policy, mixer)
+        own_mixer = mixer_along(policy, SSLMixerTrainingConfig, mixer)
         inputs = {
             "epochs": settings.ssl_training.epochs,
             "policy": policy,
@@ -156,10 +157,12 @@ class Bench:
         config = trial.settings.pseudo_labels
         if mixer is not None and mixer.cluster.labels == "true":
             return {"clustering": config.clustering}
-        inputs = {"config": config, "model": trial.settings.model}
-        job = self._job(make_pseudo_labels, PseudoLabelsJob, trial, "pseudo_labels", inputs)
-        table = pd.DataFrame({"pseudo_label": job.result.load("labels")[""].numpy()})
-        return {"pseudo_labels": table, "clustering": config.clustering}
+        labels = self._clustered(trial).result.load("labels")[""].numpy()
+        return {"pseudo_labels": pd.DataFrame({"pseudo_label": labels}), "clustering": config.clustering}
+
+    def _clustered(self, trial: Trial) -> PseudoLabelsJob:
+        inputs = {"config": trial.settings.pseudo_labels, "model": trial.settings.model}
+        return self._job(make_pseudo_labels, PseudoLabelsJob, trial, "pseudo_labels", inputs)
 
     def _job(
         self,

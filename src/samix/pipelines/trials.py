@@ -41,17 +41,21 @@ def run_trials(trials: Sequence[Trial], bench: Bench) -> DataFrame:
     refused = {(trial.group, trial.name): trial.refused for trial in trials if trial.refused}
     for (group, name), reason in refused.items():
         log.warning("%s, %s is refused: %s", group, name, reason)
-    wanted = [trial for trial in trials if not trial.refused]
-    clock = TimeLeft(len(wanted))
-    rows = {trial.title: {"status": f"refused: {trial.refused}"} for trial in trials if trial.refused}
-    for number, trial in enumerate(wanted, start=1):
-        log.info("trial %d of %d: %s%s", number, len(wanted), trial.title, clock.left())
+    total, number = sum(not trial.refused for trial in trials), 0
+    clock = TimeLeft(total)
+    rows: list[dict[str, Any]] = []
+    for trial in trials:
+        if trial.refused:
+            rows.append({"status": f"refused: {trial.refused}"})
+            continue
+        number += 1
+        log.info("trial %d of %d: %s%s", number, total, trial.title, clock.left())
         began = perf_counter()
-        rows[trial.title] = _outcome(trial, bench)
+        rows.append(_outcome(trial, bench))
         clock.add(perf_counter() - began)
-    if all(row["status"] != "finished" for row in rows.values()):
-        raise TrainingError(f"every trial failed, the first with: {rows[trials[0].title]['status']}")
-    return pd.DataFrame([trial.about | rows[trial.title] for trial in trials])
+    if all(row["status"] != "finished" for row in rows):
+        raise TrainingError(f"every trial failed, the first with: {rows[0]['status']}")
+    return pd.DataFrame([trial.about | row for trial, row in zip(trials, rows, strict=True)])
 
 
 class TimeLeft:

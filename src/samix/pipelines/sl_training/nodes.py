@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from samix.config.mixing import MixerTrainingConfig
 from samix.config.ssl import ModelConfig
 from samix.config.supervised import SLTrainingConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
@@ -36,7 +37,7 @@ def train_classifier(
         "supervised": supervised,
         "epochs": config.epochs,
         "policy": policy,
-        "mixer": mixer_along(policy, mixer),
+        "mixer": mixer_along(policy, MixerTrainingConfig, mixer),
         "bundle": bundle if policy.name == "samix_p" else None,
     }
     fields = job_fields("sl_training", "sl", training, seed, **inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from samix.config.mixing import SSLMixerTrainingConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import MixerPretrainingConfig, PseudoLabelsConfig, SSLTrainingConfig
 from samix.config.training import TrainingConfig
@@ -30,7 +31,7 @@ def train_encoder(
     from samix.training import run_job
 
     policy = config.policy
-    own_mixer = mixer_along(policy, mixer)
+    own_mixer = mixer_along(policy, SSLMixerTrainingConfig, mixer)
     own_bundle = bundle if policy.name == "samix_p" else None
     inputs: dict[str, Any] = {
         "card": card,
