@@ -36,7 +36,6 @@ def test_data_settings_that_cannot_work_are_refused(settings):
         {"crop_scale": (0.8, 0.2)},
         {"crop_scale": (0.0, 1.0)},
         {"crop_scale": (0.2, 1.5)},
-        {"crop_ratio": (2.0, 1.0)},
         {"blur_sigma": (2.0, 0.1)},
         {"gray_p": 1.1},
         {"hue": 0.6},

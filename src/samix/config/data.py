@@ -89,7 +89,6 @@ class AugmentConfig(Config):
     """Augmentation of one view; the defaults are the recipe of MoCo v2."""
 
     crop_scale: CropScale = Field((0.2, 1.0), description="area of the random crop, as a share of the image")
-    crop_ratio: Range = Field((3 / 4, 4 / 3), description="width / height of the random crop")
     flip: bool = Field(True, description="mirror half of the images; never where the data set forbids it")
     jitter_p: Unit = Field(0.8, description="share of images whose colours are jittered")
     brightness: float = Field(0.4, ge=0, le=1, description="factor from U(1 - b, 1 + b)")
@@ -107,19 +106,16 @@ class SupervisedAugmentConfig(Config):
     Order: crop, flip, RandAugment, colour jitter, normalisation, erasing (timm's and DeiT's).
     """
 
-    crop: Literal["pad", "resized", "none"] = Field(
-        "pad",
-        description="pad: shifted by up to `pad` reflected pixels; resized: random box; none: the centre",
+    crop: Literal["pad", "resized"] = Field(
+        "pad", description="pad: shifted by up to `pad` reflected pixels; resized: random box"
     )
     pad: int = Field(4, ge=1, description="reflected pixels on every side, of crop pad")
     crop_scale: CropScale = Field((0.08, 1.0), description="area of crop resized, as a share of the image")
-    crop_ratio: Range = Field((3 / 4, 4 / 3), description="width / height of crop resized")
     interpolation: Interpolation = Field("bilinear", description="of crop resized and of RandAugment")
     flip: bool = Field(True, description="mirror half of the images; never where the data set forbids it")
     brightness: float = Field(0, ge=0, le=1, description="factor from U(1 - b, 1 + b)")
     contrast: float = Field(0, ge=0, le=1, description="factor from U(1 - c, 1 + c)")
     saturation: float = Field(0, ge=0, le=1, description="factor from U(1 - s, 1 + s)")
-    hue: float = Field(0, ge=0, le=0.5, description="shift from U(-h, h), in turns of the colour circle")
     rand_augment: RandAugmentRecipe | None = Field(
         None, description="RandAugment as timm writes it, such as rand-m9-mstd0.5-inc1; null: none"
     )

@@ -94,7 +94,9 @@ class MixerTrainingConfig(Config):
     switch_off: float = Field(
         0.0, ge=0, le=1, description="p: the Mixer is trained with probability p * c(t) only; 0: always"
     )
-    switch_off_schedule: BetaSchedule = Field("constant", description="c(t), from 1 on")
+    switch_off_schedule: Literal["constant", "cosine", "cosine_compound"] = Field(
+        "constant", description="c(t), from 1 on"
+    )
     switch_off_keeps_mask_loss: bool = Field(
         False, description="steps without the Mixer's training still have the mask loss (released code)"
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from samix.config.base import Config
 from samix.config.clustering import ClusteringConfig
@@ -16,21 +15,14 @@ from samix.config.training import OptimizerConfig
 
 
 class PseudoLabelsConfig(Config):
-    """Stage pseudo_labels: online deep clustering from a random, a given or a briefly trained encoder."""
+    """Stage pseudo_labels: online deep clustering from a random or a briefly trained encoder."""
 
-    init: Literal["random", "given", "moco"] = Field("moco", description="where the encoder starts")
-    init_weights: Path | None = Field(None, description="given: safetensors file of an earlier encoder")
+    init: Literal["random", "moco"] = Field("moco", description="where the encoder starts")
     init_epochs: int = Field(10, ge=1, description="moco: epochs of MoCo before the first k-means")
     epochs: int = Field(10, ge=1, description="epochs of online clustering")
     batch_size: int = Field(256, ge=2)
     clustering: ClusteringConfig = ClusteringConfig()
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.06, weight_decay=1e-5, schedule="constant")
-
-    @model_validator(mode="after")
-    def _given_weights_are_named(self) -> Self:
-        if (self.init == "given") != (self.init_weights is not None):
-            raise ValueError("init: given and init_weights: <file> belong together")
-        return self
 
 
 class MixerPretrainingConfig(SSLMixerTrainingConfig):

@@ -127,8 +127,6 @@ def check_pseudo_labels(config: PseudoLabelsConfig, images: int) -> None:
         if value > images:
             raise ConfigError(f"pseudo_labels.{key} is {value}, but there are {images} training images.")
     smallest_cluster(config.clustering, images)
-    if config.init_weights is not None and not config.init_weights.is_file():
-        raise ConfigError(f"pseudo_labels.init_weights: there is no file {config.init_weights}.")
     faiss_uses_gpu(config.clustering.faiss_device)
 
 
