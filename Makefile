@@ -1,11 +1,12 @@
 # make run   the whole chain on the embedded digits
 # make test  every check
+# make docs  the tables that commands write into pages
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test clean
+.PHONY: run test docs clean
 
 run: $(VENV)/installed
 	$(BIN)/kedro run --pipeline=samix_ssl
@@ -16,6 +17,9 @@ test: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+docs: $(VENV)/installed
+	$(BIN)/samix table policies --into docs/policies.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

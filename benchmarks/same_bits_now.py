@@ -23,7 +23,7 @@ from samix.methods.labels import FixedLabels, LabelSource, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, AutoMix, Mixer, Policy, SAMix, SAMixP
-from samix.mixup.adautomix import AdversarialMixer
+from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.table import example
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,21 @@ def data_root():
     if not root or not Path(root).is_dir():
         pytest.skip("SAMIX_DATA_ROOT names no folder: the tests on published data sets are left out")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory):
+    """Makes an MLflow store: new_store(path) returns its URI. Its tables, made once, take seconds."""
+    import mlflow
+
+    empty = tmp_path_factory.mktemp("empty_store") / "runs.db"
+    mlflow.MlflowClient(f"sqlite:///{empty}").get_experiment("0")
+
+    def make(path):
+        shutil.copy(empty, path)
+        return f"sqlite:///{path}"
+
+    return make
 
 
 @pytest.fixture

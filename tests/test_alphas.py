@@ -3,6 +3,7 @@
 import pytest
 
 from samix.config.alphas import default_alpha, family_of
+from samix.mixup import POLICIES
 
 TABLE = """
 | MixUp | 1 | 1 | 0.2 | 0.2 | 0.2 | 0.2 | 0.8 |
@@ -66,7 +67,18 @@ def test_what_has_no_figure():
     assert (
         default_alpha("cutmix", "imagenet", "vit") == 0.2 and default_alpha("samix", "imagenet", "vit") == 2
     )
-    assert default_alpha("snapmix", "cub200") == 5 and default_alpha("tla", "imagenet", "vit") == 1
+    assert default_alpha("tla", "imagenet", "vit") == 1 and default_alpha("tla", "cifar10", published=3) == 3
+    assert default_alpha("mixup", "cifar10", published=3) == 1
+
+
+def test_policies_without_a_row_have_the_figure_of_their_authors():
+    rows = {row[0].lower() for row in ROWS}
+    others = {name: kind.default_alpha for name, kind in POLICIES.items() if name not in rows}
+    assert {name: alpha for name, alpha in others.items() if alpha != 1} == {
+        "snapmix": 5,
+        "patchup": 2,
+        "inter_intra": 2,
+    }
 
 
 def test_families():

@@ -48,7 +48,7 @@ def test_the_contracts_of_pyproject_hold(monkeypatch):
 
 def test_every_package_has_its_layer():
     below = {path.name for path in (ROOT / "src/samix").iterdir() if (path / "__init__.py").exists()}
-    assert below == {*LIBRARY, "kedro", "pipelines"}
+    assert below == {*LIBRARY, "kedro", "pipelines", "commands"}
 
 
 @pytest.mark.slow

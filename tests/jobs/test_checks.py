@@ -71,7 +71,6 @@ def test_settings_that_work():
         ({"clustering": {"clusters": 65}}, "pseudo_labels.clustering.clusters is 65, but there are 64"),
         ({"clustering": {"clusters": 33}}, "clusters: 33 of min_cluster: 2 members need more than the 64"),
         ({"clustering": {"clusters": 5, "min_cluster": 13}}, "5 of min_cluster: 13 members need more"),
-        ({"labels": {"init": "given", "init_weights": "no.safetensors"}}, "there is no file no.safetensors"),
         ({"training": {"devices": 3}}, r"moco.batch_size is 16, which training.devices \(3\) cannot share"),
         (
             {"training": {"devices": 2}, "linear": {"batch_size": 15}},

@@ -10,7 +10,7 @@ from samix.config.clustering import ClusteringConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError, DataError
-from samix.core.weights import save_weights
+from samix.core.weights import WeightsFile, save_weights
 from samix.data import open_images
 from samix.jobs import pseudo_labels
 from samix.jobs.build import prefixed, start_backbone
@@ -22,10 +22,8 @@ CLUSTERS = 4
 
 
 def labels_job(folder, init="random", clusters=CLUSTERS, **options):
-    weights = options.pop("init_weights", None)
     config = PseudoLabelsConfig(
         init=init,
-        init_weights=weights,
         init_epochs=1,
         epochs=2,
         batch_size=16,
@@ -36,26 +34,16 @@ def labels_job(folder, init="random", clusters=CLUSTERS, **options):
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    """Weights of a backbone that is not the run's own."""
-    path = tmp_path_factory.mktemp("given") / "backbone.safetensors"
-    backbone = start_backbone(MODEL.backbone, seed=77)
-    save_weights(path, prefixed(backbone, "backbone."), {"kind": "backbone"})
-    return path
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory, given):
+def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("labels")
     jobs = {
         "random": labels_job(folder / "random"),
-        "given": labels_job(folder / "given", "given", init_weights=given),
         "moco": labels_job(folder / "moco", "moco"),
     }
     return {name: run_job(make_pseudo_labels, job) for name, job in jobs.items()}
 
 
-@pytest.mark.parametrize("init", ["random", "given", "moco"])
+@pytest.mark.parametrize("init", ["random", "moco"])
 def test_result_holds_labels_centroids_and_the_encoder(results, init):
     result = results[init]
     labels, centroids = result.load("labels")[""], result.load("centroids")[""]
@@ -67,7 +55,7 @@ def test_result_holds_labels_centroids_and_the_encoder(results, init):
     assert result.metadata["kind"] == "backbone"
 
 
-@pytest.mark.parametrize("init", ["random", "given", "moco"])
+@pytest.mark.parametrize("init", ["random", "moco"])
 def test_history_ends_with_the_agreement_of_the_labels_of_the_result(results, init):
     history, labels = results[init].metadata["history"], results[init].load("labels")[""]
     true = open_images(digits().card, digits().manifest, "train").labels
@@ -81,11 +69,8 @@ def test_history_ends_with_the_agreement_of_the_labels_of_the_result(results, in
 
 
 def test_each_start_gives_its_own_encoder(results):
-    first, second, third = (r.load("backbone.")["net.conv1.weight"] for r in results.values())
-    assert not any(torch.equal(a, b) for a, b in ((first, second), (second, third), (first, third)))
-    # few steps at a low rate: the given encoder stays near what it was given
-    start = start_backbone(MODEL.backbone, seed=77).net.conv1.weight
-    assert (second - start).norm() < 0.5 * (first - start).norm()
+    first, second = (result.load("backbone.")["net.conv1.weight"] for result in results.values())
+    assert not torch.equal(first, second)
 
 
 class Stop(Exception):
@@ -148,4 +133,4 @@ def test_weights_of_another_backbone_are_named(tmp_path):
     other = build_backbone(MODEL.backbone.model_copy(update={"channels": (4, 4, 8, 16)}))
     save_weights(path, prefixed(other, "backbone."), {})
     with pytest.raises(DataError, match="other.safetensors holds the weights of another backbone"):
-        run_job(make_pseudo_labels, labels_job(tmp_path, "given", init_weights=path))
+        start_backbone(MODEL.backbone, seed=0, weights=WeightsFile(path))

@@ -2,7 +2,6 @@
 
 import subprocess
 
-from samix.kedro.config_loader import beside
 from samix.kedro.provenance import command, commit, flatten, versions
 
 RUN_PARAMS = {
@@ -64,8 +63,3 @@ def test_versions_name_what_is_missing(monkeypatch):
     found = versions()
     assert found["torch"][0].isdigit()
     assert found["no-such-package"] == "not installed"
-
-
-def test_artifacts_lie_beside_a_file_and_with_a_server_where_it_says(tmp_path):
-    assert beside(f"sqlite:///{tmp_path}/runs.db", "mlartifacts") == str(tmp_path / "mlartifacts")
-    assert beside("https://mlflow.example.invalid", "mlartifacts") is None

@@ -33,9 +33,9 @@ class FakeBench:
 
 
 @pytest.fixture
-def parent(tmp_path):
+def parent(tmp_path, new_store):
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/runs.db")
+    mlflow.set_tracking_uri(new_store(tmp_path / "runs.db"))
     with mlflow.start_run(experiment_id="0") as run:
         yield run
     mlflow.set_tracking_uri(before)

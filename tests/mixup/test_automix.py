@@ -8,7 +8,7 @@ from samix.config.supervised import SupervisedMixerConfig
 from samix.jobs.build import make_policy, mixer_along
 from samix.methods.mixer_training import MixerTraining
 from samix.mixup import AutoMix, Mixer, SAMix
-from samix.mixup.automix import automix_config
+from samix.mixup.policies.automix import automix_config
 
 
 def test_its_block_is_the_papers():
@@ -37,7 +37,7 @@ def test_values_of_its_masks_by_hand(float64):
     torch.manual_seed(0)
     mixer = Mixer(4, automix_config(SupervisedMixerConfig(mixer=MixerConfig(init_std=1.0))).mixer)
     first, second = torch.randn(2, 1, 4, 2, 3)
-    got = mixer(first, second, 0.3, (4, 6), None).mask
+    got = mixer(first, second, mixer.draw(None, 0.3), (4, 6)).mask
     q, k = (mixer.query(x).flatten(2)[0] for x in (first, second))
     v = mixer.content(second).flatten()
     want = torch.zeros(4, 6)

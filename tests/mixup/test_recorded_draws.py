@@ -19,8 +19,22 @@ from PIL import Image
 from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import MixerConfig
-from samix.mixup import POLICIES, AdAutoMix, Mixer, Outcome, RandomChoice, SAMix, Seen, mix_batch
-from samix.mixup.adautomix import AdversarialMixer
+from samix.core.step import BatchShape
+from samix.mixup import (
+    POLICIES,
+    AdAutoMix,
+    ImageInfo,
+    Mixer,
+    ModelOutputs,
+    RandomChoice,
+    SAMix,
+    draw_lam,
+    draw_local_pairing,
+    draw_policy,
+    expanded,
+    mix,
+)
+from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.table import example
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32")  # a warning of torch without Intel's GPUs
@@ -137,7 +151,7 @@ def images_and_info(policy):
     generator = torch.Generator().manual_seed(7)
     rand = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
     channels = 6 if isinstance(policy, AdAutoMix) else 8
-    return torch.randn(N, 3, SIZE, SIZE, generator=generator), Seen(
+    return torch.randn(N, 3, SIZE, SIZE, generator=generator), ImageInfo(
         maps=rand(N, channels, GRID, GRID),
         labels=torch.tensor([0, 1, 2, 1]),
         saliency=rand(N, 1, SIZE, SIZE),
@@ -153,28 +167,27 @@ def outputs_of_a_network():
     tokens = GRID * GRID + 1
     attentions = [torch.rand(N, tokens, tokens, generator=generator).softmax(-1) for _ in range(2)]
     attention = attentions[-1][:, :1, 1:].reshape(N, 1, GRID, GRID)
-    return Outcome(torch.randn(N, 3, generator=generator), attention, tuple(attentions))
+    return ModelOutputs(torch.randn(N, 3, generator=generator), attention, tuple(attentions))
 
 
 def run(policy, seed, lam):
-    """Log, index (K, N), weights (K, N) float32, images and features of one batch, by the present API."""
-    generator = Logged(seed)
-    images, seen = images_and_info(policy)
-    batch = mix_batch(policy, images, generator, alpha=0.7, lam=lam, seen=seen)
-    mixed, features = batch.mixed, None
-    if mixed.inside is not None:
+    """Log, index (K, N), weights (K, N) float32, images and features of one batch, drawn as by mix_batch."""
+    rng = Logged(seed)
+    images, info = images_and_info(policy)
+    shape = BatchShape(N, SIZE, SIZE, (GRID, GRID), ((4, 12, 12),) * 2)
+    order = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    lam = draw_lam(0.7, rng) if lam is None else lam
+    drawn = draw_policy(policy, lam, rng, shape, lambda member: draw_local_pairing(N, order, no_repeat=True))
+    draws = expanded(policy, drawn, shape, images.device)
+    mixed, features = mix(policy, images, draws, info), None
+    weights = mixed.weights
+    if mixed.features is not None:
         features = torch.randn(N, 4, 12, 12, generator=torch.Generator().manual_seed(9))
-        features = mixed.inside.blend(features, batch.pairing.of(features))
-    if mixed.relabel is not None:
-        mixed = mixed.relabel(outputs_of_a_network())
-    if mixed.parents is not None:
-        index, weights = mixed.parents.index, mixed.parents.shares
-    else:
-        rest = 1 - mixed.lam if mixed.lam_second is None else mixed.lam_second
-        index = torch.stack([torch.arange(N), batch.pairing.index])
-        weights = torch.stack([torch.as_tensor(w, dtype=torch.float32).expand(N) for w in (mixed.lam, rest)])
-    beside = None if mixed.beside is None else mixed.beside[1].images
-    return generator, index, weights, {"images": mixed.images, "beside": beside, "features": features}
+        features = mixed.features.blend(features, features[mixed.index[1]])
+    if not mixed.final:
+        weights = policy.member(draws.member).reweight(mixed, outputs_of_a_network())
+    beside = None if mixed.extra is None else mixed.extra[1].images
+    return rng, mixed.index, weights, {"images": mixed.images, "beside": beside, "features": features}
 
 
 def found(case, seed, folder):

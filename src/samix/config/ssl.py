@@ -1,14 +1,18 @@
-"""The self-supervised host."""
+"""The network and the self-supervised method."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from samix.config.base import Config
 from samix.config.data import AugmentConfig
+from samix.config.names import OneOf, Registered
 from samix.config.networks import BackboneConfig, ProjectorConfig
+from samix.config.options import problems_of
+from samix.config.registry import METHODS
 from samix.config.training import OptimizerConfig
 
 CrossView = Literal["q2k", "swap", "same", "same_swap"]
@@ -44,8 +48,39 @@ class MoCoConfig(MomentumMethodConfig):
     temperature: float = Field(0.2, gt=0)
 
 
+class MethodChoice(Config):
+    """Which method trains without labels."""
+
+    name: Annotated[str, OneOf(METHODS)] = Field("moco", description="of `samix table methods`")
+    options: dict[str, Any] = Field(
+        {}, description="parameters of a method other than moco, whose own are those of model.moco"
+    )
+
+    @model_validator(mode="after")
+    def _options_are_the_methods(self) -> Self:
+        if self.name == "moco" and self.options:
+            raise ValueError("options are for methods other than moco: set model.moco")
+        if self.name != "moco":
+            self.config()
+        return self
+
+    def config(self) -> MethodConfig:
+        """The parameters of a method other than moco; its module is imported for their model."""
+        model: type[MethodConfig] = Registered[Any](METHODS)[self.name].Config
+        try:
+            return model.model_validate(self.options)
+        except ValidationError as error:
+            raise PydanticCustomError("options", "{text}", {"text": problems_of(model, error)}) from error
+
+
 class ModelConfig(Config):
-    """The network and its self-supervised host, shared by every stage."""
+    """The network and the self-supervised method, shared by every stage."""
 
     backbone: BackboneConfig = BackboneConfig()
+    method: MethodChoice = MethodChoice()
     moco: MoCoConfig = MoCoConfig()
+
+    @property
+    def method_config(self) -> MethodConfig:
+        """The parameters of the chosen method."""
+        return self.moco if self.method.name == "moco" else self.method.config()

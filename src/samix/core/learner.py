@@ -21,22 +21,30 @@ class OptimizedModules:
 
 
 class Learner(nn.Module, ABC):
-    """A module that trains itself for one step.
+    """A module that trains itself for one step: `draw`, `before_step`, forward, backward, `after_step`.
 
-    The state_dict holds everything on which the next step depends, so that a resumed run is exact.
+    The state_dict holds everything on which the next step depends, so that a resumed run is exact. Everything
+    random is in `draw`: the training step is a pure function of tensors, dropout and drop path excepted.
     """
 
+    def draw(self, batch: Any, ctx: StepContext) -> Any:  # noqa: ARG002
+        """Draws of a step, on ctx.device; of the batch only the sizes are read. None if nothing is random."""
+        return None
+
+    def before_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional
+        """Called before the forward pass, outside the graph: moving averages, copies of frozen heads."""
+
     @abstractmethod
-    def training_step(self, batch: Any, ctx: StepContext) -> dict[str, Tensor]:
+    def training_step(self, batch: Any, draws: Any) -> dict[str, Tensor]:
         """One step on this rank's batch: "loss", a scalar with gradient, and detached scalar metrics."""
 
     @abstractmethod
     def parameter_sets(self) -> dict[str, OptimizedModules]:
         """Modules and optimisers by name (the name appears in the metrics as lr/<name>)."""
 
-    def after_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional for learners without memory
+    def after_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional
         """Called after the optimiser's step: enqueue keys, update a memory, clamp a parameter."""
 
-    def forward(self, batch: Any, ctx: StepContext) -> dict[str, Tensor]:
+    def forward(self, batch: Any, draws: Any) -> dict[str, Tensor]:
         """The training step; it runs through forward so that DDP sees it."""
-        return self.training_step(batch, ctx)
+        return self.training_step(batch, draws)

@@ -9,7 +9,7 @@ from typing import Any
 
 from samix.config.alphas import default_alpha, family_of
 from samix.config.benchmark import BackboneEntry, BenchmarkConfig, PolicyEntry
-from samix.config.mixing import TRAINED_ALONG, PolicyConfig
+from samix.config.mixing import PolicyConfig
 from samix.config.trials import TrialSettings
 from samix.core.errors import ConfigError, SamixError
 from samix.data import pretraining_split
@@ -24,7 +24,7 @@ from samix.jobs.checks import (
 from samix.jobs.trials import Bench, Trial
 from samix.methods import MoCo
 from samix.methods.supervised import check_mixed_loss
-from samix.mixup import POLICIES
+from samix.mixup import POLICIES, Policy
 from samix.training.launch import check_devices
 
 SECTION = "mixup_benchmark"
@@ -110,7 +110,9 @@ def _changes(
     alpha = entry.alpha
     if alpha is None:
         family = family_of(settings.model.backbone.name)
-        alpha = default_alpha(entry.policy, config.alphas or bench.card["source"], family)
+        kind = POLICIES.get(entry.policy, Policy)
+        data_set = config.alphas or bench.card["source"]
+        alpha = default_alpha(entry.policy, data_set, family, kind.default_alpha)
     policy = {"name": entry.policy, "alpha": alpha, "options": entry.options}
     lengths = {f"{stage}.epochs": config.epochs, f"{mixer}.epochs": config.mixer_epochs}
     given = {key: epochs for key, epochs in lengths.items() if epochs is not None}
@@ -129,7 +131,7 @@ def _check(trial: Trial, bench: Bench) -> None:
     """Hold the settings against data and devices, and a policy's options against the policy."""
     settings, card, training = trial.settings, bench.card, bench.training
     policy = trial.policy
-    if policy.options and policy.name not in TRAINED_ALONG:  # their own models have checked those
+    if policy.options and POLICIES[policy.name].uses_mixer == "none":  # a Mixer's options are no keywords
         static_policy(policy, (card["mean"], card["std"]))
     if trial.host == "sl":
         whatever = PolicyConfig(name="none")  # what speaks against the trial's own is a refusal

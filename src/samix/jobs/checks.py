@@ -8,7 +8,7 @@ from typing import Any
 from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
 from samix.config.detection import DetectionConfig
-from samix.config.mixing import TRAINED_ALONG, PolicyConfig
+from samix.config.mixing import PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
@@ -19,8 +19,8 @@ from samix.jobs.build import static_policy
 from samix.methods import MoCo
 from samix.methods.supervised import check_mixed_loss
 from samix.mixup import POLICIES
-from samix.mixup.host import check_policy as check_fits
-from samix.mixup.host import offer_of
+from samix.mixup.adapter import capabilities_of
+from samix.mixup.adapter import check_policy as check_fits
 from samix.nn import build_backbone
 from samix.training.launch import check_devices
 
@@ -101,13 +101,13 @@ def check_policy(
     if config.name == "none":
         return
     # a Mixer need not exist yet: what it needs does not depend on it
-    learnt = config.name in (*TRAINED_ALONG, "samix_p")
-    policy = POLICIES[config.name] if learnt else static_policy(config, (card["mean"], card["std"]))
+    kind = POLICIES[config.name]
+    policy = static_policy(config, (card["mean"], card["std"])) if kind.uses_mixer == "none" else kind
     random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
     # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
-    offer = offer_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
+    offered = capabilities_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
     try:
-        check_fits(policy, offer, lam_per_sample=config.lam == "sample")
+        check_fits(policy, offered, lam_per_sample=config.lam == "sample")
     except ConfigError as error:
         raise ConfigError(f"{stage}.policy: {error}") from error
 
@@ -127,8 +127,6 @@ def check_pseudo_labels(config: PseudoLabelsConfig, images: int) -> None:
         if value > images:
             raise ConfigError(f"pseudo_labels.{key} is {value}, but there are {images} training images.")
     smallest_cluster(config.clustering, images)
-    if config.init_weights is not None and not config.init_weights.is_file():
-        raise ConfigError(f"pseudo_labels.init_weights: there is no file {config.init_weights}.")
     faiss_uses_gpu(config.clustering.faiss_device)
 
 

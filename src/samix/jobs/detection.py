@@ -12,9 +12,9 @@ from torch import Tensor
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
 from samix.core.weights import WeightsFile
+from samix.detection.detectors import DETECTORS
 from samix.detection.evaluate import coco_metrics
 from samix.detection.learner import DetectionBatches, DetectorLearner
-from samix.detection.model import build_detector
 from samix.detection.predict import Detections, predict
 from samix.detection.voc import DetectionSet, read_voc
 from samix.jobs.build import seeded, start_backbone
@@ -40,14 +40,13 @@ class DetectionJob(Job):
 
 
 def train_detector(job: DetectionJob, accelerator: Accelerator) -> None:
-    """Train and test a Faster R-CNN; the result is the detector, with COCO's figures in the metadata."""
+    """Train and test a detector; the result is the detector, with COCO's figures in the metadata."""
     train = read_split(job.scenes, "train")
     test = read_split(job.scenes, "test", train.classes)
     backbone = start_backbone(job.model.backbone, job.seed, job.weights)
+    build, statistics = DETECTORS[job.config.detector.name], {key: job.card[key] for key in ("mean", "std")}
     detector = seeded(
-        lambda: build_detector(
-            backbone, len(train.classes), job.config.detector, mean=job.card["mean"], std=job.card["std"]
-        ),
+        lambda: build(backbone, len(train.classes), job.config.detector, **statistics),
         job.seed,
         "detector",
     )

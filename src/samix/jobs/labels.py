@@ -28,7 +28,7 @@ def uses_labels(
         )
     if bundle is not None:
         return bool(bundle.metadata["mask_adjust"]["mode"] == "auto_label")
-    return policy.name != "none" and "labels" in static_policy(policy).needs
+    return policy.name != "none" and "labels" in static_policy(policy).requires
 
 
 def fixed_labels(

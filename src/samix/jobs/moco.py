@@ -25,7 +25,7 @@ from samix.methods import MoCo, SelfSupervised
 from samix.methods.labels import LabelSource, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.mixup import Mixer
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder
 from samix.training import Job, fit
 

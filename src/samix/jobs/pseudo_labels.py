@@ -15,7 +15,6 @@ from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.core.learner import Learner
 from samix.core.step import StepContext
-from samix.core.weights import WeightsFile
 from samix.data import (
     Augment,
     ImageStore,
@@ -26,7 +25,7 @@ from samix.data import (
     pretraining_split,
 )
 from samix.evaluation.features import extract_features
-from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
+from samix.jobs.build import BACKBONE, PROJECTOR, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
 from samix.methods import MoCo, SelfSupervised
@@ -95,8 +94,6 @@ def _starting_encoder(
     job: PseudoLabelsJob, store: ImageStore, augment: Augment, accelerator: Accelerator
 ) -> Encoder:
     encoder = start_encoder(job.model, job.seed)
-    if job.config.init_weights is not None:
-        load_backbone(encoder.backbone, WeightsFile(job.config.init_weights))
     if job.config.init == "moco" and not has_checkpoint(job, "odc"):
         learner = SelfSupervised(MoCo(encoder, job.model.moco, job.seed))
         batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)

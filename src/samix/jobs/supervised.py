@@ -27,8 +27,8 @@ from samix.methods.adversarial import AdversarialTraining
 from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, Mixer, Policy
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.adautomix import AdversarialMixer
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Backbone, Classifier
 from samix.training import Job, fit
 

@@ -135,8 +135,11 @@ class Bench:
         encoder = self._moco(moco.train_encoder, trial, "ssl_training", inputs, sink)
         probe = {"model": settings.model, "weights": encoder.result, "config": settings.linear_evaluation}
         linear = self._job(evaluate_linear, LinearJob, trial, "linear_evaluation", probe)
-        about = linear.result.metadata
-        return {**_top1(about["top1"]), "knn_top1": about["knn_top1"], **_cost(encoder), **before}
+        figures = dict(linear.result.metadata["figures"])
+        own = figures.pop("linear")
+        others = {f"{name}_{key}": value for name, found in figures.items() for key, value in found.items()}
+        top1 = {"top1": own["top1"], "top1_last": own["top1_last"]}
+        return {**top1, **others, **_cost(encoder), **before}
 
     def _moco(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.utils import find_kedro_project
+from omegaconf import OmegaConf
 from omegaconf.resolvers import oc
 
 _SQLITE = "sqlite:///"
@@ -22,13 +23,15 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def __init__(self, conf_source: str | Path, env: str | None = None, **options: Any) -> None:
         here = Path.cwd()
-        root = find_kedro_project(Path(conf_source).absolute()) or find_kedro_project(here) or here
-        resolvers: dict[str, Callable[..., Any]] = {
-            "oc.env": oc.env,
-            "project": lambda path: str(root / path),
-            "beside": beside,
-        }
+        self._root = find_kedro_project(Path(conf_source).absolute()) or find_kedro_project(here) or here
+        resolvers: dict[str, Callable[..., Any]] = {"oc.env": oc.env, "beside": beside}
         super().__init__(conf_source, env, custom_resolvers=resolvers, **options)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Load as OmegaConfigLoader does, with paths below this loader's project."""
+        # OmegaConf has one resolver per name, and Kedro keeps the first, which may belong to another project
+        OmegaConf.register_new_resolver("project", lambda path: str(self._root / path), replace=True)
+        return super().__getitem__(key)
 
 
 def beside(uri: str, name: str) -> str | None:

@@ -14,8 +14,8 @@ from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner
 
 from samix.core.errors import ConfigError, SamixError
+from samix.core.suggestions import did_you_mean
 from samix.kedro.interrupts import interruptible, signal_behind
-from samix.kedro.suggestions import did_you_mean
 
 
 class Session(KedroSession):
@@ -31,14 +31,14 @@ class Session(KedroSession):
     ) -> dict[str, Any]:
         """Run pipelines as KedroSession does.
 
-        Raises: ConfigError for an unknown pipeline or environment and for the ParallelRunner;
+        Raises: ConfigError for an unknown pipeline or environment, missing settings and the ParallelRunner;
             Interrupted at Ctrl-C and SIGTERM.
         """
         with interruptible():
             names = pipeline_names or [pipeline_name or "__default__"]
             _check_pipelines(names)
             _check_runner(runner)
-            _check_environment(Path(self._conf_source), self.store.get("env"))
+            _check_environment(str(self._conf_source), self.store.get("env"))
             result: dict[str, Any] = super().run(pipeline_names=names, tags=tags, runner=runner, **options)
             return result
 
@@ -73,7 +73,7 @@ def _check_pipelines(names: list[str]) -> None:
     for name in names:
         if name not in pipelines:
             known = [known for known in pipelines if known != "__default__"]
-            raise ConfigError(f"There is no pipeline {name!r}. {did_you_mean(name, known)}")
+            raise ConfigError(f"There is no pipeline {name!r}. {did_you_mean(name, known)}.")
 
 
 def _check_runner(runner: AbstractRunner | None) -> None:
@@ -84,7 +84,12 @@ def _check_runner(runner: AbstractRunner | None) -> None:
         )
 
 
-def _check_environment(conf: Path, env: str | None) -> None:
+def _check_environment(source: str, env: str | None) -> None:
+    conf = Path(source)
+    if "://" not in source and not conf.exists():
+        raise ConfigError(
+            f"There are no settings in {conf}: change to the project's folder, or set --conf-source."
+        )
     if env and conf.is_dir() and not (conf / env).is_dir():
         known = sorted(path.name for path in conf.iterdir() if path.is_dir())
-        raise ConfigError(f"There is no environment {env!r} in {conf.name}/. {did_you_mean(env, known)}")
+        raise ConfigError(f"There is no environment {env!r} in {conf.name}/. {did_you_mean(env, known)}.")

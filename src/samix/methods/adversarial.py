@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch.nn import functional as F
 
 from samix.config.mixing import MixerTrainingConfig
-from samix.core.step import StepContext
+from samix.core.random import MIXER, POLICY
+from samix.core.step import BatchShape, StepContext
 from samix.methods.mixer_training import MixerInputs, MixerTraining, Terms
 from samix.mixup import AdAutoMix, Pairing
-from samix.mixup.adautomix import draw_parents, draw_shares, weighted
+from samix.mixup.policies.adautomix import AdAutoMixDraws, draw_parents, draw_shares, weighted
+
+
+class AdversarialDraws(NamedTuple):
+    """Parents other than the encoder's with the same shares; adversarial: the kind of this step."""
+
+    parents: AdAutoMixDraws
+    adversarial: bool
 
 
 class AdversarialTraining(MixerTraining):
@@ -20,26 +30,31 @@ class AdversarialTraining(MixerTraining):
     """
 
     def __init__(self, policy: AdAutoMix, config: MixerTrainingConfig) -> None:
-        super().__init__(policy.mixer, config)  # type: ignore[arg-type]  # a network with the same role
+        super().__init__(policy.mixer, config)  # type: ignore[arg-type]
         self.options = policy.config
 
-    def losses(self, inputs: MixerInputs, pairing: Pairing, ctx: StepContext) -> Terms:  # noqa: ARG002
-        """The loss of this step, of parents other than the encoder's with the same shares."""
-        options, critic, batch = self.options, inputs.critic, inputs.parents[0]
-        shares = draw_shares(options, ctx.numpy_generator("policy"))
-        scalars = ctx.numpy_generator("mixer")
-        parents = draw_parents(shares, len(batch.images), scalars, batch.images.device)
+    def draw(self, ctx: StepContext, shape: BatchShape, pairing: Pairing) -> AdversarialDraws:  # noqa: ARG002
+        """See MixerTraining; the stream of the policy is made again, for its shares."""
+        shares = draw_shares(self.options, ctx.numpy_generator(POLICY))
+        parents = draw_parents(self.options, shares, shape.images, ctx.numpy_generator(MIXER))
+        return AdversarialDraws(parents, ctx.step % self.options.interval == 0)
+
+    def losses(self, inputs: MixerInputs, draws: AdversarialDraws) -> Terms:
+        """The loss of this step."""
+        options, critic = self.options, inputs.critic
+        rows, shares = draws.parents.rows, draws.parents.shares
+        batch = inputs.parents[0]
         size = (batch.images.shape[2], batch.images.shape[3])
-        masks = self.mixer(inputs.plain.tap[parents.index], shares, size)
-        logits = critic.outputs_of(critic.encode(weighted(batch.images[parents.index], masks))).float()
+        masks = self.mixer(inputs.plain.tap[rows], shares, size)
+        logits = critic.outputs_of(critic.encode(weighted(batch.images[rows], masks))).float()
         with torch.no_grad():
             own = critic.outputs_of(inputs.plain).float()
         ce, similarity = torch.zeros_like(logits[:, 0]), torch.zeros_like(logits[:, 0])
-        for rows, share in zip(parents.index, parents.shares, strict=True):
-            ce = ce + share * critic.objective.point_loss(logits, batch.targets[rows])
-            similarity = similarity + share * F.cosine_similarity(logits, own[rows])
+        for parent, share in zip(rows, shares, strict=True):
+            ce = ce + share * critic.objective.point_loss(logits, batch.targets[parent])
+            similarity = similarity + share * F.cosine_similarity(logits, own[parent])
         metrics = {"mixer_global": ce.mean().detach(), "mixer_similarity": similarity.mean().detach()}
-        if ctx.step % options.interval:
+        if not draws.adversarial:
             return ce.mean(), metrics
         sign = -1.0 if options.cosine == "similar" else 1.0
         loss = -options.balance * ce + sign * (1 - options.balance) * similarity

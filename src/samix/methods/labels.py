@@ -20,7 +20,7 @@ class LabelSource(nn.Module, ABC):
     labels: Tensor
     classes: int
 
-    def of(self, index: Tensor) -> Tensor:
+    def lookup(self, index: Tensor) -> Tensor:
         """Labels (n,) of images `index` (n,); -1 where the index is -1."""
         return torch.where(index >= 0, self.labels[index], -1)
 
@@ -28,8 +28,8 @@ class LabelSource(nn.Module, ABC):
     def class_weights(self) -> Tensor:
         """Weight (C,) of each class in a cross-entropy."""
 
-    def follow(self, index: Tensor, keys: Tensor, step: int) -> None:  # noqa: B027 - fixed labels do not
-        """Take note of this step's keys (n, d) of images `index` (n,); called after the optimiser's step."""
+    def update(self, index: Tensor, keys: Tensor, step: int) -> None:  # noqa: B027 - fixed labels do not
+        """Update the labels by the keys (n, d) of images `index` (n,), after the optimiser's step."""
 
     def metrics(self) -> dict[str, Tensor]:
         """What is worth logging of the labels."""
@@ -73,7 +73,7 @@ class OnlineLabels(LabelSource):
         """See `LabelSource`; of the present sizes."""
         return self.memory.class_weights()
 
-    def follow(self, index: Tensor, keys: Tensor, step: int) -> None:
+    def update(self, index: Tensor, keys: Tensor, step: int) -> None:
         """See `LabelSource`: samples memory, then centroids and small clusters when it is time."""
         self.change_ratio.copy_(self.memory.update(index, keys))
         self.memory.maintain(step)

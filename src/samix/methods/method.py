@@ -14,6 +14,7 @@ from samix.config.ssl import CrossView, MethodConfig, MomentumMethodConfig
 from samix.core import distributed
 from samix.core.errors import ConfigError
 from samix.core.learner import OptimizedModules
+from samix.core.random import SHUFFLE
 from samix.core.step import StepContext
 from samix.nn import Encoded, Encoder, ema_, momentum_copy
 from samix.objectives import InstanceTargets, Objective
@@ -62,19 +63,23 @@ class Method(nn.Module, ABC):
         """The network whose outputs are the targets, and whose maps a Mixer sees."""
         return self.encoder
 
+    def draw(self, ctx: StepContext, n: int) -> Any:  # noqa: ARG002
+        """Draws of the method itself; n: rows that the teacher encodes on this rank. None: none."""
+        return None
+
     def before_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional
-        """Called before the forward pass: moving averages, normalisation of prototypes."""
+        """Called before the forward pass, outside the graph: moving averages, normalisation of prototypes."""
 
     def teach(
         self,
         views: Mapping[str, Tensor],  # noqa: ARG002
         online: Mapping[str, Encoded],
-        ctx: StepContext,  # noqa: ARG002
+        draws: Any,  # noqa: ARG002
     ) -> dict[str, Encoded]:
         """The teacher's output, without gradient, for each of `views`, images (N, 3, H, W) by name.
 
         online: the trained encoder's outputs, with gradient, for the encoded views of the anchors; here they
-        are the teacher's as well.
+        are the teacher's as well. draws: of the method.
         """
         return {name: Encoded(*(t.detach() for t in encoded)) for name, encoded in online.items()}
 
@@ -132,6 +137,12 @@ class MomentumMethod(Method):
         """See Method."""
         return self.momentum_encoder
 
+    def draw(self, ctx: StepContext, n: int) -> Tensor | None:
+        """A permutation of the rows of all ranks; None for a single rank."""
+        if ctx.world_size == 1:
+            return None
+        return torch.randperm(ctx.world_size * n, generator=ctx.shared_generator(SHUFFLE))
+
     def before_step(self, ctx: StepContext) -> None:  # noqa: ARG002
         """Update the moving average."""
         ema_(self.momentum_encoder, self.encoder, self.config.momentum, buffers=self.config.ema_buffers)
@@ -141,13 +152,13 @@ class MomentumMethod(Method):
         self,
         views: Mapping[str, Tensor],
         online: Mapping[str, Encoded],  # noqa: ARG002
-        ctx: StepContext,
+        draws: Tensor | None,
     ) -> dict[str, Encoded]:
         """See Method."""
         images = list(views.values())
         n = len(images[0])
         together = torch.cat(images) if len(images) > 1 else images[0]
-        encoded = _encode_shuffled(self.momentum_encoder, together, ctx.shared_generator("shuffle"))
+        encoded = _encode_shuffled(self.momentum_encoder, together, draws)
         return {name: encoded.rows(i * n, (i + 1) * n) for i, name in enumerate(views)}
 
     def critic(self) -> Callable[[Tensor], Encoded]:
@@ -155,13 +166,12 @@ class MomentumMethod(Method):
         return self.momentum_encoder
 
 
-def _encode_shuffled(encoder: Encoder, x: Tensor, generator: torch.Generator) -> Encoded:
-    """Encode with the batch shuffled over all ranks: BatchNorm must not tell a key by its rank (MoCo)."""
-    if distributed.world_size() == 1:
+def _encode_shuffled(encoder: Encoder, x: Tensor, order: Tensor | None) -> Encoded:
+    """Encode with the batch shuffled over all ranks: BatchNorm must not reveal the rank of a key (MoCo)."""
+    if order is None:
         encoded: Encoded = encoder(x)
         return encoded
     everything = distributed.all_gather(x)
-    order = torch.randperm(len(everything), generator=generator).to(x.device)
     part = encoder(distributed.local_rows(everything[order]))
     back = order.argsort()
     return Encoded(*(distributed.local_rows(distributed.all_gather(t)[back]) for t in part))

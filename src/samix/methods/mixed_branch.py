@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from samix.core.step import StepContext
-from samix.mixup import Mixed, Pairing, Policy, Ratio, Seen, mixed_term, pair_and_mix
-from samix.mixup.host import Host, draw_ratio
+from samix.core.random import LAM, POLICY
+from samix.core.step import BatchShape, StepContext
+from samix.mixup import ImageInfo, MixDraws, Mixed, Pairing, Policy, draw_policy, draw_ratio, mix, mixed_term
+from samix.mixup.adapter import Adapter
 from samix.mixup.mixer.step import ParentInputs
 from samix.objectives import MixedCriterion
 
@@ -24,50 +24,39 @@ class MixedBranch:
     alpha: float
     lam_per_sample: bool
 
-    def draw(self, ctx: StepContext, n: int) -> tuple[Policy, Ratio, np.random.Generator]:
-        """The policy of this batch of n images, its lam, and the generator of all else that it draws."""
-        generator, ratios = ctx.numpy_generator("policy"), ctx.numpy_generator("lam")
-        lam = draw_ratio(self.alpha, n, ratios, per_sample=self.lam_per_sample)
-        return *self.policy.drawn(lam, generator), generator
+    def draw(self, ctx: StepContext, shape: BatchShape, pair: Callable[[Policy], Pairing]) -> MixDraws:
+        """Draws of a step. pair: draws the pairing for the policy of this batch, if it has no own rule."""
+        lam = draw_ratio(self.alpha, shape.images, ctx.numpy_generator(LAM), per_sample=self.lam_per_sample)
+        return draw_policy(self.policy, lam, ctx.numpy_generator(POLICY), shape, pair)
 
     def loss(
         self,
-        host: Host,
+        adapter: Adapter,
         criterion: MixedCriterion,
         parents: tuple[ParentInputs, ParentInputs],
         labels: Tensor | None,
-        pair: Callable[[Policy], Pairing],
+        draws: MixDraws,
         loss_of: Callable[[Tensor, Any], Tensor],
-        ctx: StepContext,
     ) -> Tensor:
         """The loss of the policy's images, a scalar; no gradient reaches a Mixer.
 
         Args: parents, first and second ones in the order of the batch, one object twice if they are of the
-        same view; pair, the pairing for the policy of this batch, unless it has a rule of its own; loss_of,
-        losses (N,) of outputs for un-mixed images against targets, for saliency.
+        same view; loss_of, losses (N,) of outputs for un-mixed images against targets, for saliency.
         """
-        first, second = parents
-        policy, lam, generator = self.draw(ctx, len(first.images))
+        policy, (first, second) = self.policy.member(draws.member), parents
 
-        def seen(parent: ParentInputs) -> Seen:
-            known = Seen(parent.maps, labels)
-            return host.look(policy, parent.images, known, lambda outputs: loss_of(outputs, parent.targets))
+        def info(side: ParentInputs) -> ImageInfo:
+            known = ImageInfo(side.maps, labels)
+            return adapter.info_for(policy, side.images, known, lambda z: loss_of(z, side.targets))
 
-        mixed, pairing = pair_and_mix(
-            policy,
-            first.images,
-            lambda: pair(policy),
-            lam,
-            generator=generator,
-            seen=seen(first),
-            others=None if second is first else (second.images, seen(second)),
-        )
+        others = None if second is first else (second.images, info(second))
+        mixed = mix(self.policy, first.images, draws, info(first), others)
 
         def term(mixed: Mixed) -> Tensor:
-            outputs, final = host.run(policy, mixed, pairing)
-            return mixed_term(criterion, outputs, final, (first.targets, second.targets), pairing)
+            outputs, final = adapter.forward_mixed(policy, mixed)
+            return mixed_term(criterion, outputs, final, first.targets, second.targets)
 
-        if mixed.beside is None:
+        if mixed.extra is None:
             return term(mixed)
-        weight, other = mixed.beside
-        return term(mixed) + weight * term(other)
+        weight, extra = mixed.extra
+        return term(mixed) + weight * term(extra)

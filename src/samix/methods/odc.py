@@ -38,7 +38,7 @@ class ODCLearner(Learner):
         self.register_buffer("change_ratio", torch.zeros(()))
         self._seen: tuple[Tensor, Tensor]
 
-    def training_step(self, batch: Labelled, ctx: StepContext) -> dict[str, Tensor]:
+    def training_step(self, batch: Labelled, draws: None) -> dict[str, Tensor]:
         """Re-weighted cross entropy with the labels as they are before this step's update of the memory.
 
         The batch's own labels are not looked at.

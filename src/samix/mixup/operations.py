@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,33 +26,29 @@ PLAIN = (
 ALL = (*PLAIN, "colour", "contrast", "brightness", "sharpness")
 
 
-def augmented(
-    images: Tensor, severity: float, names: tuple[str, ...], generator: np.random.Generator
-) -> Tensor:
-    """Each image after one operation, drawn among `names`, at a level ~ U(0.1, severity).
+class Operations(NamedTuple):
+    """One operation per image: names, "" for none; levels in [0, 10]; signs 1 or -1, all (N,)."""
 
-    images uint8 (N, 3, H, W); severity in [0.1, 10].   Returns: the same.
-    """
-    return apply(images, *drawn(len(images), severity, names, generator))
+    names: np.ndarray
+    levels: np.ndarray
+    signs: np.ndarray
 
 
-def drawn(
-    n: int, severity: float, names: tuple[str, ...], generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Names, levels ~ U(0.1, severity) and signs of n operations, as `apply` takes them."""
-    chosen = np.array(names)[generator.integers(len(names), size=n)]
-    return chosen, generator.uniform(0.1, severity, n), generator.choice([-1.0, 1.0], n)
+def draw_operations(n: int, severity: float, names: tuple[str, ...], rng: np.random.Generator) -> Operations:
+    """n operations among `names` at levels ~ U(0.1, severity), severity in [0.1, 10], with random signs."""
+    chosen = np.array(names)[rng.integers(len(names), size=n)]
+    return Operations(chosen, rng.uniform(0.1, severity, n), rng.choice([-1.0, 1.0], n))
 
 
-def apply(images: Tensor, names: np.ndarray, levels: np.ndarray, signs: np.ndarray) -> Tensor:
-    """Each image after the operation of its name, "" for none, at its level and in the direction of its sign.
+def apply(images: Tensor, operations: Operations) -> Tensor:
+    """Each image after its operation, at its level and in the direction of its sign.
 
     The ranges are those of AugMix's code: at level 10 30 degrees, a shear of 0.3, a third of the side, all 4
     of the bits that posterising spares, all 256 thresholds, a factor of 1.9. What comes in from outside is
     black.
-    Args: images uint8 (N, 3, H, W); names, levels in [0, 10], signs 1 or -1, all (N,).   Returns: a new one.
+    Args: images uint8 (N, 3, H, W).   Returns: a new tensor of the same shape.
     """
-    out = images.clone()
+    out, (names, levels, signs) = images.clone(), operations
     for name in sorted(set(names.tolist()) - {""}):
         rows = np.flatnonzero(names == name)
         index = _moved(rows, images)

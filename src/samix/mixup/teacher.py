@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile
-from samix.mixup.mixer.bundle import Normalisation
+from samix.mixup.policies.samix_p import Normalisation
 from samix.nn import build_backbone
 from samix.nn.backbones import published
 
@@ -50,7 +50,7 @@ class FrozenNetwork(nn.Module):
         self.requires_grad_(False)
         self.train()
 
-    def train(self, mode: bool = True) -> FrozenNetwork:  # noqa: ARG002 - frozen, whatever the host does
+    def train(self, mode: bool = True) -> FrozenNetwork:  # noqa: ARG002 - frozen in any training
         """Stay in eval mode."""
         super().train(False)
         return self

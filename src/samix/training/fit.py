@@ -114,9 +114,7 @@ class _Run:
         main = self.accelerator.is_main_process
         first, began = self.step, time.perf_counter()
         label = self.job.label if self.name == "fit" else f"{self.job.label} {self.name}"
-        with progress_bar(
-            label, self.total, self.step, size=self.batches.batch_size, unit="img", show=main
-        ) as bar:
+        with progress_bar(label, self.total, self.step, images=self.batches.batch_size, show=main) as bar:
             while self.step < self.total:
                 self.train_step()
                 if self.step % self.batches.steps_per_epoch == 0 and on_epoch_end:
@@ -152,7 +150,10 @@ class _Run:
         for scheduler, parameters in zip(self.schedulers, self.sets.values(), strict=True):
             spe = self.batches.steps_per_epoch
             scheduler.step_update(self.step // spe * spe if parameters.optimizer.per_epoch else self.step)
-        metrics = self.model(self.batches.load(ctx), ctx)
+        batch = self.batches.load(ctx)
+        draws = self.learner.draw(batch, ctx)
+        self.learner.before_step(ctx)
+        metrics = self.model(batch, draws)
         self.accelerator.backward(metrics["loss"])
         for optimizer, parameters in zip(self.optimizers, self.sets.values(), strict=True):
             if parameters.optimizer.clip_grad is not None:

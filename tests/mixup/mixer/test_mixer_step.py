@@ -11,7 +11,7 @@ from samix.config.mixing import MaskAdjustConfig, MaskLossConfig, MixerTrainingC
 from samix.config.networks import MixerConfig
 from samix.core.step import StepContext
 from samix.mixup import Mixer, draw_lam, draw_pairing
-from samix.mixup.mixer.step import Critic, ParentInputs, is_trained, mixer_step
+from samix.mixup.mixer.step import Critic, ParentInputs, draw_mixer_step, is_trained, mixer_step
 from samix.objectives import ClassObjective
 
 N, LABELS, OTHERS = 4, torch.tensor([0, 2, 1, 2]), torch.tensor([1, 2, 0, 2])
@@ -39,7 +39,8 @@ class Case:
     def run(self):
         critic = Critic(self.encode, lambda e: e @ self.readout, ClassObjective())
         sides = self.first, self.second
-        return mixer_step(self.mixer, critic, sides, self.pairing, self.config, self.ctx)
+        draws = draw_mixer_step(self.mixer, self.config, self.ctx, self.pairing)
+        return mixer_step(self.mixer, critic, sides, draws, self.config)
 
     def encode(self, images):
         self.seen = images
@@ -147,7 +148,7 @@ def test_one_permutation_for_images_maps_and_targets(float64):
     calls = []
     case.mixer.register_forward_hook(lambda _, inputs, out: calls.append((*inputs[:3], out.mask.detach())))
     case.out = case.run()
-    ((first, second, lam, mask),) = calls
+    ((first, second, draws, mask),) = calls
     index = case.pairing.index.tolist()
     assert torch.equal(first, case.first.maps) and torch.equal(second, case.second.maps[index])
     twice = case.pairing.index[case.pairing.index]
@@ -155,13 +156,13 @@ def test_one_permutation_for_images_maps_and_targets(float64):
     torch.testing.assert_close(
         case.seen.detach(), mask * case.first.images + (1 - mask) * case.second.images[index]
     )
-    assert lam == case.out.lam
+    assert torch.equal(draws.weights, case.out.weights)
 
 
 def test_what_it_hands_on(float64):
     case = Case()
     lam, _, _, images = case.want()
-    assert case.out.lam == lam
+    assert case.out.weights.tolist() == [lam, 1 - lam]
     torch.testing.assert_close(case.out.encoded.detach(), images.flatten(1))
 
 
@@ -248,4 +249,4 @@ def test_a_step_without_training_may_keep_the_mask_loss(float64):
 def test_lam_is_each_ranks_own(float64):
     case = Case()
     case.ctx = dataclasses.replace(case.ctx, rank=1, world_size=2)
-    assert case.run().lam != case.out.lam
+    assert not torch.equal(case.run().weights, case.out.weights)

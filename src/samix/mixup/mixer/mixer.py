@@ -22,8 +22,18 @@ NAN_MASK = 1e-4
 T = TypeVar("T", float, UpsampleMode)
 
 
+class MixerDraws(NamedTuple):
+    """weights (2,) of the parents, lam and 1 - lam; scales (2,), the rescaled shares; mode of the upsampling,
+    which selects the graph.
+    """
+
+    weights: Tensor
+    scales: Tensor
+    mode: UpsampleMode
+
+
 class MixerMaps(NamedTuple):
-    """What the Mixer gives.
+    """The output of the Mixer.
 
     mask of the first parent (N, 1, H, W) in [0, 1]; attention (N, hw, hw), rows sum to 1; content of the
     second parent (N, 1, h, w).
@@ -63,16 +73,18 @@ class Mixer(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(
-        self, first: Tensor, second: Tensor, lam: float, size: tuple[int, int], generator: np.random.Generator
-    ) -> MixerMaps:
-        """Maps (N, C, h, w) of both parents, lam in [0, 1] and the mask's size (H, W) -> MixerMaps.
+    def draw(self, rng: np.random.Generator, lam: float) -> MixerDraws:
+        """One of rescale_k and one of upsample if they are lists, in this order; lam in [0, 1]."""
+        scale = rescale_lam(lam, _one_of(self.config.rescale_k, rng))
+        mode = _one_of(self.config.upsample, rng)
+        pairs = torch.tensor([[lam, 1 - lam], [scale, 1 - scale]], dtype=torch.float64).float()
+        return MixerDraws(pairs[0], pairs[1], mode)
 
-        generator: draws from rescale_k and upsample where they are lists, in this order.
-        """
-        scale = rescale_lam(lam, _one_of(self.config.rescale_k, generator))
-        mode = _one_of(self.config.upsample, generator)
-        first, second = self._encode(first, lam, scale), self._encode(second, 1 - lam, 1 - scale)
+    def forward(self, first: Tensor, second: Tensor, draws: MixerDraws, size: tuple[int, int]) -> MixerMaps:
+        """Maps (N, C, h, w) of both parents, draws and the mask's size (H, W) -> MixerMaps."""
+        weights, scales, mode = draws
+        first = self._encode(first, weights[0], scales[0])
+        second = self._encode(second, weights[1], scales[1])
         query, key = self._query_and_key(first, second)
         content = self.content(second)
         # fp32 island: the softmax, its product and the sigmoid lose too much in half precision
@@ -88,12 +100,12 @@ class Mixer(nn.Module):
         if self.gamma is not None:
             self.gamma.data.clamp_(0, 1)
 
-    def _encode(self, maps: Tensor, share: float, scale: float) -> Tensor:
-        """Tell the maps of a parent its share of the mix; scale is the rescaled share."""
+    def _encode(self, maps: Tensor, share: Tensor, scale: Tensor) -> Tensor:
+        """The maps of a parent with its share of the mix in them; scale is the rescaled share."""
         if self.gamma is not None:
             return maps * (1 + self.gamma * scale)
         if self.config.encoding == "concat":
-            return torch.cat([maps, torch.full_like(maps[:, :1], share)], 1)
+            return torch.cat([maps, share.to(maps.dtype).expand_as(maps[:, :1])], 1)
         return maps
 
     def _query_and_key(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,9 +158,9 @@ def _gamma(config: MixerConfig) -> Tensor | None:
     return nn.Parameter(one) if config.gamma == "learnable" else nn.Buffer(one)
 
 
-def _one_of(option: T | tuple[T, ...], generator: np.random.Generator) -> T:
+def _one_of(option: T | tuple[T, ...], rng: np.random.Generator) -> T:
     """The value, or one of a list of values, drawn evenly."""
-    return option[int(generator.integers(len(option)))] if isinstance(option, tuple) else option
+    return option[int(rng.integers(len(option)))] if isinstance(option, tuple) else option
 
 
 def _attention(query: Tensor, key: Tensor) -> Tensor:

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from samix.config.mixing import MixerTrainingConfig
 from samix.core.schedules import annealed
 from samix.core.step import StepContext
-from samix.mixup.base import blend, draw_lam
+from samix.mixup.lam import draw_lam
 from samix.mixup.mixer.masks import mask_loss
-from samix.mixup.mixer.mixer import Mixer
+from samix.mixup.mixer.mixer import Mixer, MixerDraws
 from samix.mixup.pairing import Pairing
+from samix.mixup.policy import blend
 from samix.objectives import EtaBalanced, Objective, eta_balanced, sigmoid_negweight
 
 AUXILIARY_WEIGHT = 0.5
@@ -24,7 +26,8 @@ AUXILIARY_WEIGHT = 0.5
 class ParentInputs(NamedTuple):
     """One of the two roles of parents, in the order of the batch.
 
-    images (N, 3, H, W); maps (N, C, h, w) of the teacher; targets, anything that a pairing can permute.
+    images (N, 3, H, W); maps (N, C, h, w) of the momentum encoder; targets, anything that a pairing can
+    permute.
     """
 
     images: Tensor
@@ -32,16 +35,31 @@ class ParentInputs(NamedTuple):
     targets: Any
 
 
-class MixerStep(NamedTuple):
-    """Loss of the Mixer with gradient, what the encoder made of its images, and metrics without gradient.
+class MixerStepDraws(NamedTuple):
+    """Draws and scheduled numbers of a step of the Mixer's training.
 
-    encoded is None in a step that has the mask loss alone. `lam` is that of this branch; the encoder's branch
-    has its own.
+    trained: whether it learns in this step, which selects the graph; mixer, its draws, None in a step without
+    any loss; pairing of its own; mask_weight, beta of this step; auxiliary, weight of the local term in loss:
+    global_aux_local; both are scalars.
+    """
+
+    trained: bool
+    mixer: MixerDraws | None
+    pairing: Pairing
+    mask_weight: Tensor
+    auxiliary: Tensor
+
+
+class MixerStep(NamedTuple):
+    """Loss of the Mixer with gradient, the encoded mixed images, and metrics without gradient.
+
+    encoded is None in a step with the mask loss alone. weights (2,), lam and 1 - lam of this branch; the
+    encoder's branch has its own.
     """
 
     loss: Tensor
     encoded: Any
-    lam: float
+    weights: Tensor
     metrics: dict[str, Tensor]
 
 
@@ -54,43 +72,52 @@ class Critic:
     objective: Objective
 
 
+def draw_mixer_step(
+    mixer: Mixer, config: MixerTrainingConfig, ctx: StepContext, pairing: Pairing
+) -> MixerStepDraws:
+    """Draws of the Mixer's training, equal on all ranks in what selects the graph."""
+    trained, draws = is_trained(config, ctx), None
+    if trained or config.switch_off_keeps_mask_loss:
+        lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
+        draws = mixer.draw(ctx.numpy_generator("mixer"), lam)
+    beta = annealed(config.mask_loss.schedule, config.mask_loss.weight, ctx.step, ctx.total_steps)
+    auxiliary = annealed("cosine", AUXILIARY_WEIGHT, ctx.step, ctx.total_steps)
+    return MixerStepDraws(trained, draws, pairing, torch.tensor(beta), torch.tensor(auxiliary))
+
+
 def mixer_step(
     mixer: Mixer,
     critic: Critic,
     parents: tuple[ParentInputs, ParentInputs],
-    pairing: Pairing,
+    draws: MixerStepDraws,
     config: MixerTrainingConfig,
-    ctx: StepContext,
 ) -> MixerStep | None:
     """Mask, mix, score: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
 
-    parents: first and second ones, the latter to be permuted by `pairing`, which serves images, maps and
+    parents: first and second ones, the latter to be permuted by the pairing, which serves images, maps and
     targets alike. The mask is not adjusted here: that is for the encoder's.
-    Returns: None in a step in which the Mixer is not trained.
+    Returns: None in a step without a loss for the Mixer.
     """
-    trained = is_trained(config, ctx)
-    if not trained and not config.switch_off_keeps_mask_loss:
+    if draws.mixer is None:
         return None
-    lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
-    first, second = parents[0], pairing.of(parents[1])
+    first, second = parents[0], draws.pairing.select(parents[1])
     height, width = first.images.shape[-2:]
-    mask = mixer(first.maps, second.maps, lam, (height, width), ctx.numpy_generator("mixer")).mask
-    penalty = mask_loss(mask, lam, config.mask_loss)
-    schedule, start = config.mask_loss.schedule, config.mask_loss.weight
-    loss = annealed(schedule, start, ctx.step, ctx.total_steps) * penalty
+    mask = mixer(first.maps, second.maps, draws.mixer, (height, width)).mask
+    weights = draws.mixer.weights
+    penalty = mask_loss(mask, weights[0], config.mask_loss)
+    loss = draws.mask_weight * penalty
     pixels = mask.detach().flatten(1)
     metrics = {
         "mask_loss": penalty.detach(),
-        "mask_error": (pixels.mean(1) - lam).abs().mean(),
+        "mask_error": (pixels.mean(1) - weights[0]).abs().mean(),
         "mask_variance": pixels.var(1, correction=0).mean(),
     }
-    if not trained:
-        return MixerStep(loss, None, lam, metrics)
+    if not draws.trained:
+        return MixerStep(loss, None, weights, metrics)
     encoded = critic.encode(blend(first.images, second.images, mask))
-    outputs, targets = critic.outputs_of(encoded), (first.targets, second.targets)
-    terms = _classification(critic, outputs, targets, lam, config, ctx)
+    terms = _classification(critic, encoded, (first.targets, second.targets), draws, config)
     metrics |= {"mixer_local": terms.local_term.detach(), "mixer_global": terms.global_term.detach()}
-    return MixerStep(loss + terms.loss, encoded, lam, metrics)
+    return MixerStep(loss + terms.loss, encoded, weights, metrics)
 
 
 def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
@@ -108,20 +135,18 @@ def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
 
 def _classification(
     critic: Critic,
-    outputs: Tensor,
+    encoded: Any,
     targets: tuple[Any, Any],
-    lam: float,
+    draws: MixerStepDraws,
     config: MixerTrainingConfig,
-    ctx: StepContext,
 ) -> EtaBalanced:
     """The loss that `config.loss` names, and its local and global terms."""
+    assert draws.mixer is not None  # the step has a loss
+    outputs, weights = critic.outputs_of(encoded), draws.mixer.weights
     eta = config.eta if config.loss == "eta_balanced" else 1.0
-    local = {"eta_balanced": 1.0, "global_aux_local": _auxiliary_weight(ctx)}.get(config.loss, 0.0)
-    terms = eta_balanced(critic.objective, outputs, targets, lam, eta=eta, local=local)
+    factors: dict[str, float | Tensor] = {"eta_balanced": 1.0, "global_aux_local": draws.auxiliary}
+    local = factors.get(config.loss, 0.0)
+    terms = eta_balanced(critic.objective, outputs, targets, weights, eta=eta, local=local)
     if config.loss == "sigmoid_negweight":
-        return terms._replace(loss=sigmoid_negweight(outputs, *targets, lam, eta=config.eta))
+        return terms._replace(loss=sigmoid_negweight(outputs, *targets, weights, eta=config.eta))
     return terms
-
-
-def _auxiliary_weight(ctx: StepContext) -> float:
-    return annealed("cosine", AUXILIARY_WEIGHT, ctx.step, ctx.total_steps)

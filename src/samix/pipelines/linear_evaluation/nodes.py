@@ -41,17 +41,15 @@ def probe_untrained(
 def score_probes(
     trained: WeightsFile, untrained: WeightsFile, card: dict[str, Any]
 ) -> tuple[dict[str, float], Any, Any]:
-    """Figures of both probes (top-1 is the median of the last 10 epochs), confusion matrix and curves."""
+    """Figures of both probes and all protocols (linear top-1 is the median of the last 10 epochs), confusion
+    matrix and curves.
+    """
     from samix.analysis.curves import confusion_figure, curves_figure
 
     metrics: dict[str, float] = {}
     for prefix, about in (("", trained.metadata), ("untrained_", untrained.metadata)):
-        metrics |= {
-            f"linear.{prefix}top1": about["top1"]["median"],
-            f"linear.{prefix}top1_last": about["top1"]["last"],
-            f"linear.{prefix}top5": about["top5"]["median"],
-            f"knn.{prefix}top1": about["knn_top1"],
-        }
+        for protocol, figures in about["figures"].items():
+            metrics |= {f"{protocol}.{prefix}{key}": value for key, value in figures.items()}
     histories = {"trained": trained.metadata["history"], "untrained": untrained.metadata["history"]}
     matrix = confusion_figure(trained.metadata["confusion"], card["classes"])
     return metrics, matrix, curves_figure(histories, ["loss", "val_top1"])
