@@ -1,11 +1,13 @@
 # make run   the whole chain on the embedded digits
-# make test  every check
+# make test  every check, without the tests that compile training steps
+# make test-fast     the tests of less than a second each
+# make test-compile  the tests that compile training steps
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test clean
+.PHONY: run test test-fast test-compile clean
 
 run: $(VENV)/installed
 	$(BIN)/kedro run --pipeline=samix_ssl
@@ -16,6 +18,13 @@ test: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+test-fast: $(VENV)/installed-dev
+	$(BIN)/pytest -m fast --durations=10 --durations-min=1
+
+# pytest's status is 5 if no test has the mark
+test-compile: $(VENV)/installed-dev
+	$(BIN)/pytest -m compile || test $$? -eq 5
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
