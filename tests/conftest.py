@@ -11,6 +11,17 @@ import torch
 torch.set_num_threads(1)
 
 
+SLOWER = {"slow", "compile", "long"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items):
+    """The fast tier is every test without the mark of a slower one."""
+    for item in items:
+        if SLOWER.isdisjoint(mark.name for mark in item.iter_markers()):
+            item.add_marker("fast")
+
+
 @pytest.fixture(scope="session")
 def data_root():
     """Folder of published data sets; tests that need them skip where there is none."""
