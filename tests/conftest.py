@@ -1,13 +1,10 @@
 """What all tests share."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))  # helpers such as naive_samix serve several folders
 
 # small tensors gain nothing from threads, and figures then do not depend on the machine's cores
 torch.set_num_threads(1)

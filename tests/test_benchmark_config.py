@@ -1,9 +1,9 @@
 """The benchmark's parameters: short forms, names, groups, and mistakes told with the entry they are in."""
 
 import pytest
-from environments import ENVIRONMENTS, Settings
 from pydantic import ValidationError
 
+from helpers.environments import ENVIRONMENTS, Settings
 from samix.config.benchmark import BenchmarkConfig
 from samix.core.errors import ConfigError
 from samix.kedro.parameters import check_parameters

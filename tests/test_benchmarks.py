@@ -172,3 +172,34 @@ def test_every_table_of_the_page_has_a_command(monkeypatch, tmp_path):
     page = (FOLDER.parent / report.PAGE).read_text()
     for part in report.SLOT.split(template)[::2]:
         assert part in page
+
+
+@pytest.fixture
+def same_bits(monkeypatch):
+    """The modules of benchmarks/same_bits.py by their short names."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return {part: importlib.import_module(f"same_bits{part}") for part in ("", "_list", "_now", "_steps")}
+
+
+def test_trainings_that_are_compared_can_be_built(same_bits):
+    trainings = same_bits["_list"].trainings()
+    assert len({training.name for training in trainings}) == len(trainings)
+    assert set(same_bits["_list"].POLICIES) <= POLICIES.keys() and len(same_bits["_list"].POLICIES) == 31
+    for training in trainings:
+        assert {"classifier", "encoder"} & same_bits["_now"].parts(
+            same_bits["_now"].learner_of(training)
+        ).keys()
+
+
+def test_a_training_leaves_the_same_bits_twice_and_others_with_another_policy(same_bits):
+    steps, now = same_bits["_steps"], same_bits["_now"]
+    by_name = {training.name: training for training in same_bits["_list"].trainings()}
+    names = ["mixup", "mixup", "cutmix"]
+    one, again, other = (steps._after_steps(by_name[name], now.learner_of, now.parts) for name in names)
+    compared = same_bits[""].compared
+    assert compared("mixup", one, again, 0.0)["result"] == "equal"
+    assert "differs by" in compared("mixup", one, other, 1e-6)["result"]
+    again["losses"] = again["losses"] * (1 + 1e-7)
+    assert "losses differs by" in compared("mixup", one, again, 0.0)["result"]
+    assert compared("mixup", one, again, 1e-6)["result"] == "within 1e-6"
+    assert "before: None" in compared("mixup", None, again, 0.0)["result"]

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
-from environments import ENVIRONMENTS, Settings
-from paper_recipes import CIFAR_STATISTICS, IMAGENET_STATISTICS, RECIPES, SGD, SSL
 
+from helpers.environments import ENVIRONMENTS, Settings
+from helpers.paper_recipes import CIFAR_STATISTICS, IMAGENET_STATISTICS, RECIPES, SGD, SSL
 from samix.config.data import AugmentConfig
 from samix.config.training import TrainingConfig
 from samix.data import Augment, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches

@@ -1,39 +1,23 @@
 """Two processes and one compute the same pseudo labels from the same global batches."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-pytestmark = pytest.mark.slow
+from helpers.memory_two_ranks import take_over, train
+from helpers.processes import run_two_ranks
 
-SCRIPT = Path(__file__).with_name("two_ranks.py")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    outputs = [folder / f"rank{rank}.pt" for rank in range(2)]
-    processes = [
-        subprocess.Popen([sys.executable, SCRIPT, str(rank), folder / "meeting", out])
-        for rank, out in enumerate(outputs)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    return [torch.load(out) for out in outputs]
+    files = run_two_ranks("memory_two_ranks", tmp_path_factory.mktemp("ranks"))
+    return [torch.load(file) for file in files]
 
 
 @pytest.fixture(scope="module")
-def script():
-    scope: dict = {"__name__": "two_ranks"}
-    exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), scope)
-    return scope
-
-
-@pytest.fixture(scope="module")
-def alone(script):
-    return script["train"]()
+def alone():
+    return train()
 
 
 @pytest.mark.parametrize("key", ["labels", "features", "centroids", "ratios"])
@@ -42,8 +26,8 @@ def test_memory_equals_that_of_one_process(ranks, alone, key):
     assert torch.equal(ranks[0]["state"][key], alone[key])
 
 
-def test_labels_from_elsewhere_are_those_of_rank_zero(ranks, script):
-    for key, want in script["take_over"]().items():
+def test_labels_from_elsewhere_are_those_of_rank_zero(ranks):
+    for key, want in take_over().items():
         assert torch.equal(ranks[0]["taken"][key], want) and torch.equal(ranks[1]["taken"][key], want)
 
 

@@ -1,7 +1,8 @@
 """Small folders of real image files."""
 
 import pytest
-from fake_sets import write_image
+
+from helpers.fake_sets import write_image
 
 
 @pytest.fixture

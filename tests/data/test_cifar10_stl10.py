@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from fake_sets import write_cifar10, write_stl10
 
+from helpers.fake_sets import write_cifar10, write_stl10
 from samix.config.data import DataConfig
 from samix.core.errors import DataError
 from samix.data import ReadingStore, open_images, prepare, pretraining_split, store

@@ -3,8 +3,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from fake_sets import write_aircraft, write_cub200, write_tiny_imagenet
 
+from helpers.fake_sets import write_aircraft, write_cub200, write_tiny_imagenet
 from samix.config.data import DataConfig
 from samix.core.errors import DataError
 from samix.data import open_images, prepare

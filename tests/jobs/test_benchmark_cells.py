@@ -1,8 +1,8 @@
 """The benchmark's cells: what they are, what is refused, and what is an error before anything trains."""
 
 import pytest
-from tiny_jobs import SETTINGS, digits
 
+from helpers.tiny_jobs import SETTINGS, digits
 from samix.config.benchmark import BenchmarkConfig
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError

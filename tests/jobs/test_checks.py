@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import torch
-from tiny_jobs import MODEL
 
+from helpers.tiny_jobs import MODEL
 from samix.config.clustering import ClusteringConfig
 from samix.config.detection import DetectionConfig
 from samix.config.mixing import PolicyConfig

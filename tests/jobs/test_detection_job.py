@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_jobs import MODEL as TINY
-from tiny_jobs import shared
 
+from helpers.tiny_jobs import MODEL as TINY
+from helpers.tiny_jobs import shared
 from samix.config.data import DataConfig
 from samix.config.detection import DetectionConfig, DetectorConfig, SceneConfig
 from samix.config.networks import BackboneConfig

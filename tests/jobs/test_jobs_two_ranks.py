@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from ranks import train_and_tell
-from tiny_jobs import MODEL, samix_job
 
+from helpers.job_ranks import train_and_tell
+from helpers.tiny_jobs import MODEL, samix_job
 from samix.config.mixing import ClusterConfig
 from samix.jobs.build import start_backbone
 from samix.training import run_job

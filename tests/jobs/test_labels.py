@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 import torch
-from tiny_jobs import CLUSTERING
 
+from helpers.tiny_jobs import CLUSTERING
 from samix.config.mixing import ClusterConfig, PolicyConfig, SSLMixerTrainingConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile, save_weights

@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
-from tiny_jobs import IMAGES, MODEL, digits, shared
 
+from helpers.tiny_jobs import IMAGES, MODEL, digits, shared
 from samix.config.stages import LinearEvaluationConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny_jobs import IMAGES, MODEL, digits, pseudo_labels, samix_job, shared
 
+from helpers.tiny_jobs import IMAGES, MODEL, digits, pseudo_labels, samix_job, shared
 from samix.config.mixing import ClusterConfig, PolicyConfig
 from samix.core.errors import ConfigError, DataError
 from samix.data import Normalize, open_images

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from tiny_jobs import IMAGES, MODEL, digits, shared
 
+from helpers.tiny_jobs import IMAGES, MODEL, digits, shared
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig
 from samix.config.stages import PseudoLabelsConfig

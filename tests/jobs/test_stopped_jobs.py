@@ -1,39 +1,17 @@
 """A job that is stopped, or killed, ends where it would have ended."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-from tiny_jobs import samix_job
 
+from helpers.processes import run_helper
+from helpers.stopped import Stop, Stopper, require_equal
+from helpers.tiny_jobs import samix_job
 from samix.clustering.memory import ODCMemory
 from samix.config.mixing import ClusterConfig
 from samix.jobs import moco
 from samix.jobs.moco import pretrain_mixer
 from samix.learners.mixer_training import ClusterMixerTraining
 from samix.training import run_job
-
-SCRIPT = Path(__file__).with_name("killed_job.py")
-
-
-class Stop(Exception):
-    pass
-
-
-class Stopper:
-    """A sink that stops the training at one step."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def __call__(self, metrics, step):
-        if step == self.step:
-            raise Stop
-
-    def flush(self):
-        pass
 
 
 def last_checkpoint(folder, **options):
@@ -47,22 +25,6 @@ def last_checkpoint(folder, **options):
 
     run_job(worker, samix_job(folder, **options))
     return states[0]
-
-
-def require_equal(a, b, where=""):
-    assert type(a) is type(b), where
-    if isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            require_equal(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, list):
-        assert len(a) == len(b), where
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            require_equal(x, y, f"{where}[{i}]")
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    else:
-        assert a == b, where
 
 
 @pytest.mark.parametrize("stop", [2, 4, 6])
@@ -130,9 +92,7 @@ def test_renewed_clusters_come_from_the_keys_of_that_step(tmp_path, monkeypatch)
 
 def run(folder, dies_at):
     """Exit status and the steps that were trained."""
-    process = subprocess.run(
-        [sys.executable, SCRIPT, folder, str(dies_at)], capture_output=True, text=True, timeout=300
-    )
+    process = run_helper("killed_job", folder, dies_at)
     lines = process.stdout.splitlines()
     return process.returncode, [int(line.split()[1]) for line in lines if line.startswith("step ")]
 

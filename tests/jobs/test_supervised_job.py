@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from accelerate import Accelerator
-from test_stopped_jobs import Stop, Stopper, require_equal
-from tiny_jobs import IMAGES, MODEL, SUPERVISED, digits, supervised_job
 
+from helpers.stopped import Stop, Stopper, require_equal
+from helpers.tiny_jobs import IMAGES, MODEL, SUPERVISED, digits, supervised_job
 from samix.core.errors import ConfigError
 from samix.data import Normalize, open_images
 from samix.jobs import supervised

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_jobs import SETTINGS, digits
 
+from helpers.tiny_jobs import SETTINGS, digits
 from samix.config.training import TrainingConfig
 from samix.config.trials import AblationConfig, Variant
 from samix.core.errors import ConfigError

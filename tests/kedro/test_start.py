@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from environments import MODELS
 from kedro.framework.cli.cli import KedroCLI
 from kedro_mlflow.framework.cli import cli as mlflow_commands
 
+from helpers.environments import MODELS
 from samix.kedro import deferred_mlflow
 from samix.kedro.deferred_mlflow import DeferredMlflowHook
 from samix.kedro.mlflow_hook import MlflowHook, without_importing

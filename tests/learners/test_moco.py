@@ -1,12 +1,12 @@
 """The MoCo learner: the order of its step and its routes; test_moco_step has the figures."""
 
-import naive_moco
 import pytest
 import torch
-from tiny_moco import BATCH, CONFIG, KINDS, SAMIX, batch_of, context, learner_of, new_keys
 from torch import nn
 from torch.nn import functional as F
 
+from helpers import naive_moco
+from helpers.tiny_moco import BATCH, CONFIG, KINDS, SAMIX, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
 from samix.mixup import Mixed, Policy, draw_pairing
 

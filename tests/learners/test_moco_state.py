@@ -4,8 +4,8 @@ import io
 
 import pytest
 import torch
-from tiny_moco import KINDS, batch_of, context, learner_of
 
+from helpers.tiny_moco import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.errors import ConfigError

@@ -2,11 +2,11 @@
 
 import copy
 
-import naive_moco
 import pytest
 import torch
-from tiny_moco import CONFIG, KINDS, SAMIX, batch_of, context, learner_of, new_keys
 
+from helpers import naive_moco
+from helpers.tiny_moco import CONFIG, KINDS, SAMIX, batch_of, context, learner_of, new_keys
 from samix.config.mixing import ClusterConfig, MaskAdjustConfig
 
 CROSS_VIEWS = list(naive_moco.CROSS_VIEWS)

@@ -1,34 +1,25 @@
 """MoCo on two processes: one global batch, one permutation, one queue."""
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-from moco_two_ranks import CASES
-from tiny_moco import batch_of, context, learner_of, new_keys
 
+from helpers.moco_two_ranks import CASES
+from helpers.processes import run_two_ranks
+from helpers.tiny_moco import batch_of, context, learner_of, new_keys
 from samix.mixup import draw_lam
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).with_name("moco_two_ranks.py")
 KINDS = pytest.mark.parametrize("kind", list(CASES))
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    outputs = [folder / f"rank{rank}.pt" for rank in range(2)]
-    processes = [
-        subprocess.Popen([sys.executable, SCRIPT, str(rank), folder / "meeting", out])
-        for rank, out in enumerate(outputs)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    return [torch.load(out) for out in outputs]
+    files = run_two_ranks("moco_two_ranks", tmp_path_factory.mktemp("ranks"))
+    return [torch.load(file) for file in files]
 
 
 def alone(kind):

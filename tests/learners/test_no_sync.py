@@ -9,11 +9,10 @@ import dataclasses
 from contextlib import nullcontext
 
 import pytest
-import tiny_moco
-import tiny_supervised
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from helpers import tiny_moco, tiny_supervised
 from samix.config.data import AugmentConfig, SupervisedAugmentConfig
 from samix.data import Augment, MemoryStore, Normalize, SupervisedAugment
 from samix.data.order import GlobalBatches

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_supervised import BATCH, KINDS, batch_of, context, learner_of
 from torch import nn
 
+from helpers.tiny_supervised import BATCH, KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.learners.supervised import Supervised, head_names, plain_weight
 from samix.learners.supervised_mixer import SupervisedMixerTraining

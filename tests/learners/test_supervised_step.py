@@ -2,11 +2,11 @@
 
 import copy
 
-import naive_supervised
 import pytest
 import torch
-from tiny_supervised import KINDS, batch_of, context, learner_of
 
+from helpers import naive_supervised
+from helpers.tiny_supervised import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig, MaskLossConfig
 
 LOSSES = {"loss_plain", "loss_mixed", "mask_loss", "mixer_local", "mixer_global"}

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special, stats
-from test_static_policies import NoSync
 
+from helpers.no_sync import NoSync
 from samix.mixup import AlignMix, Pairing, alignmix, mix
 from samix.mixup.alignmix import alignment
 

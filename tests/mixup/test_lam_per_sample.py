@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from test_static_policies import NoSync
 
+from helpers.no_sync import NoSync
 from samix.mixup import (
     POLICIES,
     CutMix,

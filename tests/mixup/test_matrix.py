@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from tiny_moco import CLUSTERS, CONFIG, IMAGES, LABELS
 
+from helpers.tiny_moco import CLUSTERS, CONFIG, IMAGES, LABELS
 from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.config.supervised import MixedLossConfig, SupervisedConfig

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from test_static_policies import NoSync
 from torch.nn import functional as F
 
+from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
 from samix.mixup import CutMix, Outcome, Pairing, PatchUp, mix
 from samix.objectives import ClassObjective, mixed_loss

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from environments import Settings
-from tiny_supervised import batch_of, context, learner_of
 
+from helpers.environments import Settings
+from helpers.tiny_supervised import batch_of, context, learner_of
 from samix.jobs.build import static_policy
 from samix.learners.supervised import mixed_criterion, plain_weight
 from samix.mixup import POLICIES, CutMix, Mixup, Policy, RandomChoice

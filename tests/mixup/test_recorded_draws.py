@@ -23,6 +23,7 @@ from samix.mixup import POLICIES, AdAutoMix, Mixer, Outcome, RandomChoice, SAMix
 from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.table import example
 
+pytestmark = pytest.mark.filterwarnings("ignore:TF32")  # a warning of torch without Intel's GPUs
 RECORDED = Path(__file__).with_name("recorded_draws.json")
 N, SIZE, GRID, SEEDS = 4, 64, 4, (0, 1, 2)
 LAMS = np.array([0.1, 0.9, 0.35, 0.6])

@@ -5,8 +5,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from tiny_supervised import BATCH, batch_of, context, learner_of
 
+from helpers.tiny_supervised import BATCH, batch_of, context, learner_of
 from samix.core.random import generator_for
 
 

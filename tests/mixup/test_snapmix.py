@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_static_policies import NoSync
 
+from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
 from samix.mixup import Guides, Pairing, Seen, SnapMix, mix
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from helpers.no_sync import NoSync
 from samix.config.mixing import PolicyName
 from samix.mixup import (
     POLICIES,
@@ -124,19 +124,6 @@ def test_lam_zero_is_the_second_image(name):
     images = torch.randn(4, 3, 9, 14)
     out = mixed(STATIC[name], images, 0.0)
     assert torch.equal(out.images, images.roll(1, 0)) and out.lam == 0
-
-
-class NoSync(TorchDispatchMode):
-    """Fails where an accelerator would have to be waited for."""
-
-    FORBIDDEN = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func.overloadpacket.__name__
-        assert not name.startswith(self.FORBIDDEN), name
-        if name in ("index", "index_put", "index_put_"):
-            assert not any(index is not None and index.dtype == torch.bool for index in args[1]), name
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("name", STATIC)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_static_policies import NoSync
 from torch import nn
 
+from helpers.no_sync import NoSync
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights

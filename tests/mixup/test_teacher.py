@@ -3,8 +3,8 @@
 import pytest
 import timm
 import torch
-from tiny_supervised import learner_of
 
+from helpers.tiny_supervised import learner_of
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import save_weights

@@ -2,10 +2,10 @@
 
 import math
 
-import naive_samix as naive
 import pytest
 import torch
 
+from helpers import naive_samix as naive
 from samix.objectives import ClassObjective
 
 LOGITS = 3 * torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

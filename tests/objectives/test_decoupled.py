@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tiny_supervised import batch_of, context, learner_of
 
+from helpers.tiny_supervised import batch_of, context, learner_of
 from samix.config.supervised import MixedLossConfig, SupervisedConfig
 from samix.learners.supervised import mixed_criterion
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, mixed_loss

@@ -2,11 +2,11 @@
 
 import math
 
-import naive_samix as naive
 import pytest
 import torch
 from torch.nn import functional as F
 
+from helpers import naive_samix as naive
 from samix.objectives import InstanceObjective, InstanceTargets, mixed_loss
 
 T = 0.2

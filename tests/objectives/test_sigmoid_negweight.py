@@ -2,11 +2,11 @@
 
 import math
 
-import naive_samix as naive
 import pytest
 import torch
 from torch.nn import functional as F
 
+from helpers import naive_samix as naive
 from samix.objectives import sigmoid_negweight
 
 LOGITS = 2 * torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

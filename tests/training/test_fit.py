@@ -6,8 +6,8 @@ import pytest
 import torch
 from timm.models import VisionTransformer
 from torch import nn
-from toys import PLAIN, Line, Notes, Numbers, toy_job, train
 
+from helpers.toys import PLAIN, Line, Notes, Numbers, toy_job, train
 from samix.config.networks import MixerConfig
 from samix.core.errors import TrainingError
 from samix.core.random import seed_for

@@ -3,11 +3,10 @@
 import math
 
 import pytest
-import tiny_moco
-import tiny_supervised
 import torch
-from toys import toy_job, train
 
+from helpers import tiny_moco, tiny_supervised
+from helpers.toys import toy_job, train
 from samix.config.mixing import ClusterConfig
 from samix.core.errors import TrainingError
 

@@ -4,9 +4,9 @@ import pickle
 
 import pytest
 import torch
-from toys import toy_job
-from workers import refuse, train_line
 
+from helpers.fit_workers import refuse, train_line
+from helpers.toys import toy_job
 from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, TrainingError
 from samix.training import launch, run_job

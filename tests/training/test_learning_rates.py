@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from toys import PLAIN, Line, toy_job, train
+
+from helpers.toys import PLAIN, Line, toy_job, train
 
 STEPS = 20
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 import torch
-from toys import toy_job
 
+from helpers.toys import toy_job
 from samix.config.training import TrainingConfig
 from samix.training import launch
 from samix.training.launch import resolve_precision

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 import torch
-from toys import PLAIN, Line, Notes, Numbers, toy_job, train
 
+from helpers.toys import PLAIN, Line, Notes, Numbers, toy_job, train
 from samix.training import has_checkpoint
 
 MOMENTUM = PLAIN.model_copy(update={"momentum": 0.9, "schedule": "cosine", "warmup": 0.2})

@@ -1,13 +1,13 @@
 """The Mixer against a plain loop over its numbered pipeline."""
 
-import naive_samix as naive
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_mixer import AUTOMIX, OPTIONS, drawn, maps_of, mixer_of
 from torch.nn.functional import interpolate
 
+from helpers import naive_samix as naive
+from helpers.tiny_mixer import AUTOMIX, OPTIONS, drawn, maps_of, mixer_of
 from samix.config.networks import MixerConfig
 from samix.mixup import Mixer
 from samix.mixup.mixer.mixer import rescale_lam

@@ -1,6 +1,5 @@
 """Mask loss, lambda adjusting and lam margin against loops."""
 
-import naive_samix as naive
 import numpy as np
 import pytest
 import torch
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from scipy import stats
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from helpers import naive_samix as naive
 from samix.config.mixing import MaskAdjustConfig, MaskLossConfig
 from samix.mixup.mixer.masks import adjust_mask, mask_loss, set_mean, smooth
 

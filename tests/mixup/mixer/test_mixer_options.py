@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_mixer import AUTOMIX, OPTIONS, drawn, maps_of, mixer_of
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import conv2d
 
+from helpers.tiny_mixer import AUTOMIX, OPTIONS, drawn, maps_of, mixer_of
 from samix.config.networks import MixerConfig
 from samix.mixup import Mixer
 

@@ -3,10 +3,10 @@
 import dataclasses
 import math
 
-import naive_samix as naive
 import pytest
 import torch
 
+from helpers import naive_samix as naive
 from samix.config.mixing import MaskAdjustConfig, MaskLossConfig, MixerTrainingConfig
 from samix.config.networks import MixerConfig
 from samix.core.step import StepContext

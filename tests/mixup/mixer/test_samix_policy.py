@@ -1,10 +1,10 @@
 """SAMix as a policy: the adjusted mask, without gradient."""
 
-import naive_samix as naive
 import numpy as np
 import pytest
 import torch
 
+from helpers import naive_samix as naive
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import MixerConfig
 from samix.mixup import Guides, Mixer, Pairing, SAMix, Seen, mix

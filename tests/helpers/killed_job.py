@@ -5,8 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tiny_jobs import samix_job
-
+from helpers.tiny_jobs import samix_job
 from samix.data import TwoViewBatches
 from samix.jobs.moco import pretrain_mixer
 from samix.training import run_job

@@ -1,8 +1,8 @@
 """Workers at the top level of a module, as processes of their own need them."""
 
 import torch
-from toys import Line, Numbers
 
+from helpers.toys import Line, Numbers
 from samix.core.distributed import all_gather
 from samix.core.errors import ConfigError
 from samix.training import fit

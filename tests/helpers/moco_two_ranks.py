@@ -2,15 +2,11 @@
 
 import dataclasses
 import sys
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
-
+from helpers.tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
 from samix.core.distributed import local_rows, rank, world_size
 

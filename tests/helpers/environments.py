@@ -18,7 +18,7 @@ from samix.config.supervised import SLTrainingConfig, SupervisedConfig, Supervis
 from samix.config.training import TrainingConfig
 from samix.kedro.config_loader import ProjectConfigLoader
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 ENVIRONMENTS = sorted({path.parent.name for path in CONF.glob("*/parameters*.yml")} - {"base", "local"})
 MODELS = {
     "data_preparation": DataConfig,

@@ -6,9 +6,9 @@ Networks come in as modules and are called as functions; everything between them
 import math
 from types import SimpleNamespace
 
-import naive_samix as naive
 import torch
 
+from helpers import naive_samix as naive
 from samix.core.step import StepContext
 from samix.mixup import Guides, SAMix, draw_lam, draw_pairing
 

@@ -6,9 +6,9 @@ Networks come in as modules and are called as functions; everything between them
 import math
 from types import SimpleNamespace
 
-import naive_samix as naive
 import torch
 
+from helpers import naive_samix as naive
 from samix.core.random import generator_for
 from samix.core.step import StepContext
 from samix.mixup import CutMix, Guides, SAMix, SAMixP, draw_lam
