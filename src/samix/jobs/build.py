@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
-from samix import __version__
 from samix.config.mixing import TRAINED_ALONG, MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
-from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
-from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
 from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMix, SAMixP
 from samix.mixup.automix import automix_config
 from samix.mixup.mixer.bundle import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
-from samix.training import MetricSink
-from samix.training.launch import resolve_precision
 
 T = TypeVar("T")
 M = TypeVar("M", bound=MixerTrainingConfig)
@@ -72,23 +67,13 @@ def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = N
     return encoder
 
 
-def job_fields(
-    label: str, training: TrainingConfig, seed: int, sink: MetricSink | None, **inputs: Any
-) -> dict[str, Any]:
-    """Fields that all jobs share.
-
-    Args: label of the job; inputs, everything the result depends on.
-    Where checkpoints lie and how often they are written does not change the result.
-    """
-    how = training.model_dump(mode="json", include={"devices", "device"})
-    how["precision"] = resolve_precision(training)
-    return {
-        "label": label,
-        "fingerprint": fingerprint(version=__version__, seed=seed, training=how, **inputs),
-        "seed": seed,
-        "training": training,
-        "sink": sink,
-    }
+def policy_classes(config: PolicyConfig) -> set[type]:
+    """The policy's class and, if it chooses among others, theirs; nothing for "none"."""
+    if config.name == "none":
+        return set()
+    if config.name in (*TRAINED_ALONG, "samix_p"):
+        return {POLICIES[config.name]}
+    return {type(part) for part in static_policy(config).modules() if isinstance(part, Policy)}
 
 
 def make_policy(

@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from samix.config.detection import DetectionConfig
-from samix.config.ssl import ModelConfig
+from samix.config.networks import BackboneConfig
 from samix.core.weights import WeightsFile
+from samix.data import Images
 from samix.detection.evaluate import coco_metrics
 from samix.detection.model import build_detector
 from samix.detection.predict import Detections, predict
@@ -28,13 +29,13 @@ SHOWN = 8
 class DetectionJob(Job):
     """One detector.
 
-    card: normalisation of the backbone's images; scenes: root, year and splits of a VOC-style set; weights:
-    of the backbone, None for the run's initial ones.
+    images: those that the backbone has seen; scenes: root, year and splits of a VOC-style set; weights: of
+    the backbone, None for the run's initial ones.
     """
 
-    card: dict[str, Any]
+    images: Images
     scenes: dict[str, str]
-    model: ModelConfig
+    backbone: BackboneConfig
     weights: WeightsFile | None
     config: DetectionConfig
 
@@ -43,11 +44,10 @@ def train_detector(job: DetectionJob, accelerator: Accelerator) -> None:
     """Train and test a Faster R-CNN; the result is the detector, with COCO's figures in the metadata."""
     train = read_split(job.scenes, "train")
     test = read_split(job.scenes, "test", train.classes)
-    backbone = start_backbone(job.model.backbone, job.seed, job.weights)
+    backbone = start_backbone(job.backbone, job.seed, job.weights)
+    mean, std = job.images.statistics
     detector = seeded(
-        lambda: build_detector(
-            backbone, len(train.classes), job.config.detector, mean=job.card["mean"], std=job.card["std"]
-        ),
+        lambda: build_detector(backbone, len(train.classes), job.config.detector, mean=mean, std=std),
         job.seed,
         "detector",
     )

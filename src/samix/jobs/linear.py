@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
 from accelerate import Accelerator
 from torch import Tensor
 
 from samix.config.data import AugmentConfig
-from samix.config.ssl import ModelConfig
+from samix.config.networks import BackboneConfig
 from samix.config.stages import LinearEvaluationConfig
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
-from samix.data import CropFlip, ImageStore, LabelledBatches, MemoryStore, Normalize, open_images
+from samix.data import CropFlip, Images, ImageStore, LabelledBatches, MemoryStore, Normalize
 from samix.evaluation.classification import accuracies, confusion, summarise
 from samix.evaluation.features import extract_features
 from samix.evaluation.knn import knn_predict
@@ -28,24 +26,23 @@ from samix.training import Batches, Job, fit
 
 @dataclass(frozen=True, kw_only=True)
 class LinearJob(Job):
-    """card, manifest: the images; weights: of the backbone, None for the untrained one."""
+    """weights: of the backbone, None for the untrained one."""
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
-    model: ModelConfig
+    images: Images
+    backbone: BackboneConfig
     weights: WeightsFile | None
     config: LinearEvaluationConfig
 
 
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
     """Train the classifier; the result is the classifier, with all figures in the metadata."""
-    check_linear(job.config, int((job.manifest["split"] == "train").sum()))
-    stores = {split: open_images(job.card, job.manifest, split) for split in ("train", "test")}
+    check_linear(job.config, job.images.count("train"))
+    stores = {split: job.images.open(split) for split in ("train", "test")}
     stores = {split: store.to(accelerator.device) for split, store in stores.items()}
-    backbone = start_backbone(job.model.backbone, job.seed, job.weights).to(accelerator.device)
+    backbone = start_backbone(job.backbone, job.seed, job.weights).to(accelerator.device)
     features = {split: _features(job, backbone, store) for split, store in stores.items()}
     labels = {split: store.labels.to(accelerator.device) for split, store in stores.items()}
-    classes = len(job.card["classes"])
+    classes = len(job.images.card["classes"])
     cached = job.config.augmentation == "none"
     learner = seeded(
         lambda: LinearProbe(backbone.width, classes, job.config.optimizer, None if cached else backbone),
@@ -85,7 +82,7 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
-    normalize = Normalize.for_data(job.card)
+    normalize = Normalize.for_data(job.images.card)
     return extract_features(
         backbone, lambda images: backbone(images).pooled, store, normalize, job.config.batch_size
     )
@@ -95,5 +92,5 @@ def _batches(job: LinearJob, store: ImageStore, features: Tensor, cached: bool) 
     size = job.config.batch_size
     if cached:
         return LabelledBatches(MemoryStore(features, store.labels), lambda x, _: x, size, job.seed)
-    crops = CropFlip.for_data(AugmentConfig(crop_scale=(0.08, 1.0)), job.card)
+    crops = CropFlip.for_data(AugmentConfig(crop_scale=(0.08, 1.0)), job.images.card)
     return LabelledBatches(store, crops, size, job.seed)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -17,12 +15,11 @@ from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import (
     Augment,
+    Images,
     ImageStore,
     LabelledBatches,
     Normalize,
     TwoViewBatches,
-    open_images,
-    pretraining_split,
 )
 from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, load_backbone, prefixed, seeded, start_encoder
@@ -37,23 +34,21 @@ from samix.training import Job, fit, has_checkpoint
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabelsJob(Job):
-    """card, manifest: the images; model: network, and the MoCo of init: moco."""
+    """model: network, and the MoCo of init: moco."""
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
+    images: Images
     model: ModelConfig
     config: PseudoLabelsConfig
 
 
 def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
     """Cluster the training images; the result holds the encoder, labels (M,) and centroids (C, d)."""
-    split = pretraining_split(job.manifest)
-    images = int((job.manifest["split"] == split).sum())
+    images = job.images.count(job.images.pretraining)
     check_pseudo_labels(job.config, images)
     if job.config.init == "moco":
         check_moco(job.model.moco, images)
-    store = open_images(job.card, job.manifest, split).to(accelerator.device)
-    augment = Augment.for_data(job.model.moco.augment, job.card)
+    store = job.images.open(job.images.pretraining).to(accelerator.device)
+    augment = Augment.for_data(job.model.moco.augment, job.images.card)
     encoder = _starting_encoder(job, store, augment, accelerator)
     learner = _learner(job, encoder, store, accelerator)
     batches = LabelledBatches(store, augment, job.config.batch_size, job.seed)
@@ -79,7 +74,7 @@ def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
             | prefixed(encoder.projector, PROJECTOR)
             | {"labels": memory.labels, "centroids": memory.centroids}
         )
-        job.finish(tensors, about_backbone(job.model.backbone, history, job.card))
+        job.finish(tensors, about_backbone(job.model.backbone, history, job.images.card))
 
 
 def agreement(pseudo_labels: Tensor, labels: Tensor) -> dict[str, float]:
@@ -116,7 +111,7 @@ def _learner(
 ) -> ODCLearner:
     memory = ODCMemory(len(store), job.model.moco.projector.out, job.config.clustering).to(accelerator.device)
     if not has_checkpoint(job, "odc"):  # a restored memory must not see k-means again
-        normalize = Normalize.for_data(job.card)
+        normalize = Normalize.for_data(job.images.card)
         features = extract_features(
             encoder,
             lambda images: encoder.projector(encoder.backbone(images).pooled),
