@@ -158,7 +158,7 @@ class Steps:
     def __init__(self, learner: Learner, loader: Loader, accelerator: Accelerator) -> None:
         self._folder = tempfile.TemporaryDirectory()
         training = TrainingConfig(work_dir=Path(self._folder.name), log_every=STEPS_PER_EPOCH)
-        job = Job(label="step", fingerprint="", seed=0, training=training)
+        job = Job(label="step", seed=0, training=training)
         self._run = _Run(learner, loader, 100, job, accelerator, "fit")
 
     def __call__(self, steps: int) -> None:

@@ -11,7 +11,7 @@ from helpers.environments import ENVIRONMENTS, Settings
 from helpers.paper_recipes import CIFAR_STATISTICS, IMAGENET_STATISTICS, RECIPES, SGD, SSL
 from samix.config.data import AugmentConfig
 from samix.config.training import TrainingConfig
-from samix.data import Augment, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches
+from samix.data import Augment, Images, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches
 from samix.jobs import moco
 from samix.jobs.supervised import SupervisedJob, build_supervised
 from samix.kedro.parameters import check_parameters
@@ -174,8 +174,8 @@ def two_steps(tmp_path, monkeypatch):
 
 def job_fields(folder, found):
     training = TrainingConfig(work_dir=folder, device="cpu", threads=1, log_every=50)
-    fields = {"label": "recipe", "fingerprint": "f", "seed": 2, "training": training}
-    return fields | {"card": found.card, "manifest": pd.DataFrame(), "epochs": 1}
+    fields = {"label": "recipe", "seed": 2, "training": training}
+    return fields | {"images": Images(found.card, pd.DataFrame()), "epochs": 1}
 
 
 def noise(found, images):

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from samix.config.alphas import DataSet
-from samix.config.benchmark import PolicyEntry
+from samix.config.comparison import Variant
 from samix.config.data import DataConfig
 from samix.config.detection import DetectorConfig
 from samix.config.mixing import PolicyConfig
@@ -56,7 +56,7 @@ def test_the_names_are_those_of_the_moment():
     [
         (PolicyConfig, {"name": "cutmx"}, "cutmix"),
         (PolicyConfig, {"name": "non"}, "none"),
-        (PolicyEntry, {"policy": "samixp"}, "samix_p"),
+        (Variant, {"policy": "samixp"}, "samix_p"),
         (PolicyConfig, {"name": "random_choice", "options": {"policies": ["mixup", "cutmx"]}}, "cutmix"),
         (DataConfig, {"source": "cifar_100"}, "cifar100"),
         (DetectorConfig, {"name": "faster_rcnn"}, "faster_rcnn_c4"),

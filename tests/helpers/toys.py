@@ -67,12 +67,11 @@ class Notes:
         self.flushed += 1
 
 
-def toy_job(folder, *, fingerprint="f", sink=None, **training):
+def toy_job(folder, *, seed=3, sink=None, **training):
     settings = {"device": "cpu", "threads": 1, "checkpoint_every": 100, "log_every": 1, **training}
     return Job(
         label="toy job",
-        fingerprint=fingerprint,
-        seed=3,
+        seed=seed,
         training=TrainingConfig(work_dir=folder, **settings),
         sink=sink,
     )

@@ -7,13 +7,12 @@ from pydantic import ValidationError
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
-from helpers.tiny_jobs import IMAGES, MODEL, digits, shared
+from helpers.tiny_jobs import IMAGES, MODEL, digits, on_backbone, shared
 from samix.config.stages import LinearEvaluationConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
-from samix.data import LabelledBatches, Normalize, open_images
-from samix.jobs import linear
+from samix.data import LabelledBatches, Normalize
 from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.linear import LinearJob, evaluate_linear
 from samix.training import run_job
@@ -24,7 +23,7 @@ EPOCHS = 12
 def linear_job(folder, augmentation="none", weights=None, **config):
     settings = {"batch_size": 16, "knn_neighbours": 5, "epochs": EPOCHS, **config}
     return LinearJob(
-        **shared(folder),
+        **on_backbone(shared(folder)),
         weights=weights,
         config=LinearEvaluationConfig(
             augmentation=augmentation,
@@ -43,7 +42,7 @@ def results(tmp_path_factory):
 def features_of(split):
     """Features by a plain forward of the untrained backbone, with the labels."""
     card = digits().card
-    store = open_images(card, digits().manifest, split)
+    store = digits().open(split)
     images = Normalize(card["mean"], card["std"])(store.fetch(torch.arange(len(store))))
     with torch.no_grad():
         return start_backbone(MODEL.backbone, seed=5).eval()(images).pooled, store.labels
@@ -127,7 +126,7 @@ def test_given_weights_are_those_that_are_probed(tmp_path, results):
 )
 def test_sizes_beyond_the_data_stop_before_an_image_is_read(tmp_path, monkeypatch, config, message):
     assert IMAGES == 64
-    monkeypatch.setattr(linear, "open_images", None)
+    monkeypatch.setattr("samix.data.Images.open", None)
     with pytest.raises(ConfigError, match=message):
         run_job(evaluate_linear, linear_job(tmp_path, **config))
 

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from helpers.tiny_jobs import IMAGES, MODEL, digits, pseudo_labels, samix_job, shared
 from samix.config.mixing import ClusterConfig, PolicyConfig
 from samix.core.errors import ConfigError, DataError
-from samix.data import Normalize, open_images
+from samix.data import Normalize
 from samix.jobs import moco
 from samix.jobs.build import start_backbone, start_encoder
 from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
@@ -144,10 +144,10 @@ def test_labels_are_those_that_were_asked_for(by_source):
 def test_online_labels_start_with_the_keys_of_the_first_encoder(tmp_path):
     """Of the images as they are, with the pseudo labels of the stage before."""
     job = samix_job(tmp_path)
-    store = open_images(job.card, job.manifest, "train")
+    store = job.images.open("train")
     encoder = start_encoder(job.model, job.seed)
     learner = moco._learner(job, store, Accelerator(cpu=True))
-    images = Normalize.for_data(job.card)(store.fetch(torch.arange(7)))
+    images = Normalize.for_data(job.images.card)(store.fetch(torch.arange(7)))
     keys = encoder.eval()(images).projection
     torch.testing.assert_close(learner.labels.memory.features[:7], keys, atol=1e-5, rtol=1e-5)
     given = torch.tensor(job.pseudo_labels["pseudo_label"].to_numpy())
@@ -180,9 +180,7 @@ def test_cross_view_reaches_the_learner(tmp_path):
 def test_equal_seeds_give_equal_results_and_others_do_not(results, tmp_path):
     again = run_job(train_encoder, moco_job(tmp_path, "mixup"))
     assert again.path.read_bytes() == results["mixup"].path.read_bytes()
-    other = MoCoJob(
-        **(shared(tmp_path, label="other") | {"seed": 6}), epochs=1, policy=PolicyConfig(name="mixup")
-    )
+    other = MoCoJob(**shared(tmp_path, label="other", seed=6), epochs=1, policy=PolicyConfig(name="mixup"))
     found = run_job(train_encoder, other).load("backbone.")["net.conv1.weight"]
     assert not torch.equal(found, again.load("backbone.")["net.conv1.weight"])
 
@@ -200,6 +198,6 @@ def test_pseudo_labels_of_other_images_stop_the_job(tmp_path):
 def test_a_queue_longer_than_the_data_stops_the_job_before_it_reads_an_image(tmp_path, monkeypatch):
     long = MODEL.moco.model_copy(update={"queue": 128})
     fields = shared(tmp_path) | {"model": MODEL.model_copy(update={"moco": long})}
-    monkeypatch.setattr("samix.jobs.moco.open_images", None)
+    monkeypatch.setattr("samix.data.Images.open", None)
     with pytest.raises(ConfigError, match=r"moco.queue \(128\) is longer than the data set"):
         run_job(train_encoder, MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="none")))

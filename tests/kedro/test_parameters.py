@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from kedro.pipeline import Node, Pipeline
 
+from samix.config.comparison import ComparisonConfig
 from samix.config.stages import SSLTrainingConfig
-from samix.config.trials import AblationConfig
 from samix.core.errors import ConfigError
 from samix.kedro.parameters import check_parameters, declared_types
 
@@ -88,12 +88,12 @@ def test_all_mistakes_come_at_once():
     assert len(text.splitlines()) == 5
 
 
-def compare(config: AblationConfig) -> None:
+def compare(config: ComparisonConfig) -> None:
     """A node with a list of models."""
 
 
-def test_a_mistake_inside_a_list_is_named_by_its_place():
+def test_a_mistake_inside_a_list_is_named_by_its_place_and_name():
     pipelines = [Pipeline([Node(compare, "params:ablation", None)])]
     variants = [{"name": "one"}, {"name": "two", "changes": {}, "hots": "ssl"}]
-    with pytest.raises(ConfigError, match=r"ablation\.variants\.1\.hots: unknown\. .*host"):
+    with pytest.raises(ConfigError, match=r"ablation\.variants\.1 = .*: entry two: hots: unknown; .* host"):
         check_parameters({"ablation": {"variants": variants}}, pipelines)

@@ -145,6 +145,11 @@ class SSLMixerTrainingConfig(MixerTrainingConfig):
         False, description="instance: keys whose label is the target's are no negatives of the Mixer's loss"
     )
 
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the Mixer's training needs a label of each image."""
+        return self.objective == "cluster" or self.filter_negatives or self.mask_adjust.mode == "auto_label"
+
     @model_validator(mode="after")
     def _loss_fits(self) -> Self:
         if self.objective == "instance" and self.loss == "sigmoid_negweight":

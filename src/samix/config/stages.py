@@ -17,8 +17,10 @@ from samix.config.training import OptimizerConfig
 class PseudoLabelsConfig(Config):
     """Stage pseudo_labels: online deep clustering from a random or a briefly trained encoder."""
 
-    init: Literal["random", "moco"] = Field("moco", description="where the encoder starts")
-    init_epochs: int = Field(10, ge=1, description="moco: epochs of MoCo before the first k-means")
+    init: Literal["random", "moco"] = Field(
+        "moco", description="start of the encoder; moco: some epochs of the method of model.method"
+    )
+    init_epochs: int = Field(10, ge=1, description="moco: epochs of the method before the first k-means")
     epochs: int = Field(10, ge=1, description="epochs of online clustering")
     batch_size: int = Field(256, ge=2)
     clustering: ClusteringConfig = ClusteringConfig()

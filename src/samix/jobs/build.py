@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
-from samix import __version__
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.options import read_options
 from samix.config.ssl import ModelConfig
-from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
-from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
 from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMixP
 from samix.mixup.policies.automix import automix_config
 from samix.mixup.policies.samix_p import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
-from samix.training import MetricSink
-from samix.training.launch import resolve_precision
 
 T = TypeVar("T")
 M = TypeVar("M", bound=MixerTrainingConfig)
@@ -67,29 +62,20 @@ def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | Non
 def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = None) -> Encoder:
     """Backbone and projector with the run's initial weights, or with those of a file that holds both."""
     backbone = start_backbone(model.backbone, seed, weights)
-    encoder = seeded(lambda: Encoder(backbone, model.moco.projector), seed, "projector")
+    encoder = seeded(lambda: Encoder(backbone, model.method_config.projector), seed, "projector")
     if weights is not None:
         encoder.projector.load_state_dict(weights.load(PROJECTOR))
     return encoder
 
 
-def job_fields(
-    label: str, training: TrainingConfig, seed: int, sink: MetricSink | None, **inputs: Any
-) -> dict[str, Any]:
-    """Fields that all jobs share.
-
-    Args: label of the job; inputs, everything the result depends on.
-    Where checkpoints lie and how often they are written does not change the result.
-    """
-    how = training.model_dump(mode="json", include={"devices", "device"})
-    how["precision"] = resolve_precision(training)
-    return {
-        "label": label,
-        "fingerprint": fingerprint(version=__version__, seed=seed, training=how, **inputs),
-        "seed": seed,
-        "training": training,
-        "sink": sink,
-    }
+def policy_classes(config: PolicyConfig) -> set[type]:
+    """The policy's class and, if it chooses among others, theirs; nothing for "none"."""
+    if config.name == "none":
+        return set()
+    kind = POLICIES[config.name]
+    if kind.uses_mixer != "none":
+        return {kind}
+    return {type(part) for part in static_policy(config).modules() if isinstance(part, Policy)}
 
 
 def make_policy(

@@ -23,9 +23,7 @@ def uses_labels(
 ) -> bool:
     """Whether the policy, a Mixer that is trained along, or a frozen one asks for labels of the images."""
     if mixer is not None:
-        return (
-            mixer.objective == "cluster" or mixer.filter_negatives or mixer.mask_adjust.mode == "auto_label"
-        )
+        return mixer.uses_labels
     if bundle is not None:
         return bool(bundle.metadata["mask_adjust"]["mode"] == "auto_label")
     return policy.name != "none" and "labels" in static_policy(policy).requires

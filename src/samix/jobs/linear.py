@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import pandas as pd
 from accelerate import Accelerator
 from torch import Tensor
 
-from samix.config.ssl import ModelConfig
+from samix.config.networks import BackboneConfig
 from samix.config.stages import LinearEvaluationConfig
 from samix.core.weights import WeightsFile
-from samix.data import ImageStore, Normalize, open_images
+from samix.data import Images, ImageStore, Normalize
 from samix.evaluation.features import extract_features
 from samix.evaluation.protocol import EVALUATIONS, Frozen
 from samix.jobs.build import start_backbone
@@ -24,13 +24,17 @@ from samix.training import Job, fit
 
 @dataclass(frozen=True, kw_only=True)
 class LinearJob(Job):
-    """card, manifest: the images; weights: of the backbone, None for the untrained one."""
+    """weights: of the backbone, None for the untrained one."""
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
-    model: ModelConfig
+    images: Images
+    backbone: BackboneConfig
     weights: WeightsFile | None
     config: LinearEvaluationConfig
+
+    @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """The protocols."""
+        return [EVALUATIONS[name] for name in self.config.protocols]
 
 
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
@@ -39,13 +43,13 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
     The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and what the
     protocols keep besides.
     """
-    check_linear(job.config, int((job.manifest["split"] == "train").sum()))
-    stores = {split: open_images(job.card, job.manifest, split) for split in ("train", "test")}
+    check_linear(job.config, job.images.count("train"))
+    stores = {split: job.images.open(split) for split in ("train", "test")}
     stores = {split: store.to(accelerator.device) for split, store in stores.items()}
-    backbone = start_backbone(job.model.backbone, job.seed, job.weights).to(accelerator.device)
+    backbone = start_backbone(job.backbone, job.seed, job.weights).to(accelerator.device)
     shared: dict[str, Any] = {
         "config": job.config,
-        "card": job.card,
+        "card": job.images.card,
         "seed": job.seed,
         "backbone": backbone,
         "stores": stores,
@@ -64,7 +68,7 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
-    normalize = Normalize.for_data(job.card)
+    normalize = Normalize.for_data(job.images.card)
     return extract_features(
         backbone, lambda images: backbone(images).pooled, store, normalize, job.config.batch_size
     )
