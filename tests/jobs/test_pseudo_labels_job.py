@@ -10,7 +10,7 @@ from samix.config.clustering import ClusteringConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError, DataError
-from samix.core.weights import save_weights
+from samix.core.weights import WeightsFile, save_weights
 from samix.jobs import pseudo_labels
 from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.pseudo_labels import PseudoLabelsJob, agreement, make_pseudo_labels
