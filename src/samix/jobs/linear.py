@@ -38,7 +38,7 @@ class LinearJob(Job):
 
 
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
-    """Run the protocols of `config.protocols`.
+    """Run the protocol linear and those of `config.protocols`.
 
     The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and what the
     protocols keep besides.
@@ -57,7 +57,7 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
         "labels": {split: store.labels.to(accelerator.device) for split, store in stores.items()},
     }
     found = {}
-    for name in job.config.protocols:
+    for name in dict.fromkeys(("linear", *job.config.protocols)):
         train = partial(fit, job=job, accelerator=accelerator, name=name)
         found[name] = EVALUATIONS[name](Frozen(**shared, fit=train))
     if accelerator.is_main_process:
