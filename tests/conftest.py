@@ -46,6 +46,16 @@ def new_store(tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def two_ranks():
+    """Two processes for functions that need torch.distributed."""
+    from helpers.two_ranks import TwoRanks
+
+    ranks = TwoRanks()
+    yield ranks
+    ranks.stop()
+
+
 @pytest.fixture
 def float64(monkeypatch):
     """Run the library in double precision; its float32 islands become float64 islands.

@@ -1,10 +1,6 @@
-"""One of two gloo processes that share MoCo's batches: rank, rendezvous file, output file."""
+"""What each of two gloo processes does that share MoCo's batches."""
 
 import dataclasses
-import sys
-
-import torch
-import torch.distributed as dist
 
 from helpers.tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
@@ -43,9 +39,6 @@ def step(kind):
     return {**seen, "index": learner.method.queue.index, "plain": metrics["loss_ssl"].detach()}
 
 
-if __name__ == "__main__":
-    number, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=2)
-    torch.save({kind: step(kind) for kind in CASES}, out)
-    dist.destroy_process_group()
+def all_steps():
+    """`step` for every case."""
+    return {kind: step(kind) for kind in CASES}

@@ -204,10 +204,10 @@ def test_a_mixer_that_rests_is_told_to_the_launcher(tmp_path, mixer, skips):
 
 
 @pytest.mark.slow
-def test_two_ranks_get_to_the_end_though_the_mixer_rests(tmp_path):
+def test_two_ranks_get_to_the_end_though_the_mixer_rests(tmp_path, two_ranks):
     """Each mixes its own images at its own lam; a rank that left the Mixer out alone would wait for ever."""
     job = supervised_job(tmp_path, devices=2, mixer={"switch_off": 0.5})
-    result = run_job(train_classifier, job)
+    result = two_ranks.run_job(train_classifier, job)
     trained_in = ["mixer_local" in row for row in result.metadata["history"]]
     assert result.metadata["history"][-1]["step"] == 8
     assert any(trained_in) and not all(trained_in)
