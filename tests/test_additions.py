@@ -1,4 +1,6 @@
-"""A policy, a data source, a detector, an evaluation protocol: each is added with three files and then used.
+"""A policy, a method, a data source, a detector, an evaluation protocol: each is added with three files.
+
+Then it is used by its name.
 
 The files are in tests/additions: toy.py goes into the package, check.py is its test; the third is the
 registry, which gets one line.
@@ -39,6 +41,7 @@ class Addition(NamedTuple):
 PROTOCOL = "samix.evaluation.toy:toy_protocol"
 ADDITIONS = {
     "policy": Addition("POLICIES", "samix.mixup.toy:Toy", "tests/mixup/test_toy_policy.py"),
+    "method": Addition("METHODS", "samix.methods.toy:Toy", "tests/methods/test_toy_method.py"),
     "source": Addition("SOURCES", "samix.data.sources.toy:Toy", "tests/data/test_toy_source.py"),
     "detector": Addition(
         "DETECTORS", "samix.detection.toy:build_toy", "tests/detection/test_toy_detector.py"
@@ -174,3 +177,22 @@ def test_a_policy_is_used_by_name(project):
     own = {"sl_training.policy.name": "toy", "sl_training.policy.options.times": 2}
     project.run("--pipeline=samix_sl", **{"data_preparation.limit": 100}, **own)
     assert "val_top1_mixed_q" in project.about("sl_training")["figures"]
+
+
+def test_a_method_is_used_by_name(project):
+    nodes = [
+        "data_preparation.prepare_images",
+        "data_preparation.check_settings",
+        "ssl_training.train_encoder",
+    ]
+    params = {
+        "data_preparation.limit": 100,
+        "model.method.name": "toy",
+        "model.method.options.batch_size": 32,
+        "model.method.options.temperature": 0.3,
+        "ssl_training.policy.name": "mixup",
+        "ssl_training.epochs": 1,
+    }
+    project.run("--pipeline=samix_ssl", f"--nodes={','.join(nodes)}", **params)
+    last = project.about("ssl_training")["history"][-1]
+    assert {"loss_ssl", "loss_mixed"} <= last.keys() and "queue_top1" not in last

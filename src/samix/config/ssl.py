@@ -48,6 +48,11 @@ class MoCoConfig(MomentumMethodConfig):
     temperature: float = Field(0.2, gt=0)
 
 
+def method_parameters(name: str) -> type[MethodConfig]:
+    """The model of a method's parameters; for a method other than moco its module is imported."""
+    return MoCoConfig if name == "moco" else Registered[Any](METHODS)[name].Config
+
+
 class MethodChoice(Config):
     """Which method trains without labels."""
 
@@ -65,8 +70,8 @@ class MethodChoice(Config):
         return self
 
     def config(self) -> MethodConfig:
-        """The parameters of a method other than moco; its module is imported for their model."""
-        model: type[MethodConfig] = Registered[Any](METHODS)[self.name].Config
+        """The parameters of a method other than moco."""
+        model = method_parameters(self.name)
         try:
             return model.model_validate(self.options)
         except ValidationError as error:
