@@ -73,7 +73,10 @@ def to_device(tree: T, device: torch.device) -> T:
     moved: dict[int, Tensor] = {}
     for dtype in {tensor.dtype for tensor in tensors}:
         alike = [tensor for tensor in tensors if tensor.dtype == dtype]
-        packed = torch.cat([tensor.flatten() for tensor in alike]).pin_memory().to(device, non_blocking=True)
+        packed = torch.cat([tensor.flatten() for tensor in alike])
+        if device.type == "cuda":  # from other memory the copy would wait
+            packed = packed.pin_memory()
+        packed = packed.to(device, non_blocking=True)
         parts = torch.split(packed, [tensor.numel() for tensor in alike])
         moved |= {id(t): part.view(t.shape) for t, part in zip(alike, parts, strict=True)}
     result: T = _mapped(tree, lambda tensor: moved[id(tensor)])
