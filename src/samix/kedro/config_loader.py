@@ -8,11 +8,7 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.utils import find_kedro_project
-<<<<<<< HEAD
-from omegaconf import OmegaConf
-=======
 from omegaconf import DictConfig, OmegaConf
->>>>>>> command
 from omegaconf.resolvers import oc
 
 from samix.core.errors import ConfigError
@@ -39,13 +35,12 @@ class ProjectConfigLoader(OmegaConfigLoader):
         resolvers: dict[str, Callable[..., Any]] = {"oc.env": oc.env, "beside": beside}
         super().__init__(conf_source, env, custom_resolvers=resolvers, **options)
 
-<<<<<<< HEAD
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Load as OmegaConfigLoader does, with paths below this loader's project."""
         # OmegaConf has one resolver per name, and Kedro keeps the first, which may belong to another project
         OmegaConf.register_new_resolver("project", lambda path: str(self._root / path), replace=True)
         return super().__getitem__(key)
-=======
+
     def _read_dir_configs(
         self, conf_path: str, patterns: Iterable[str], key: str, *others: Any
     ) -> dict[Path, DictConfig]:
@@ -77,11 +72,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
             found = super()._read_dir_configs(folder, [f"{name}.yml"], "parameters", set())
             if not found:
                 known = [Path(file).stem for file in self._fs.glob(f"{folder}/*.yml")]
-                raise ConfigError(f"{path}: there is no recipe {name!r}. {did_you_mean(name, known)}")
+                raise ConfigError(f"{path}: there is no recipe {name!r}. {did_you_mean(name, known)}.")
             ((file, recipe),) = found.items()
             self._add_recipes(file, recipe, parts)
             parts[name] = recipe
->>>>>>> command
 
 
 def beside(uri: str, name: str) -> str | None:
