@@ -84,9 +84,13 @@ class Method(nn.Module, ABC):
         return {name: Encoded(*(t.detach() for t in encoded)) for name, encoded in online.items()}
 
     def critic(self) -> Callable[[Tensor], Encoded]:
-        """An encoder with gradient to the pixels and none to its weights; it scores the Mixer's images."""
-        frozen = {name: p.detach() for name, p in self.encoder.named_parameters()}
-        return lambda images: functional_call(self.encoder, frozen, (images,))
+        """An encoder with gradient to the pixels and none to its weights; it scores the Mixer's images.
+
+        Here the trained encoder with detached weights and copied buffers: nothing of it changes.
+        """
+        weights = {name: p.detach() for name, p in self.encoder.named_parameters()}
+        buffers = {name: b.clone() for name, b in self.encoder.named_buffers()}
+        return lambda images: functional_call(self.encoder, weights | buffers, (images,))
 
     @abstractmethod
     def outputs(self, encoded: Encoded) -> Tensor:
