@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from helpers.moco_two_ranks import CASES
-from helpers.processes import run_two_ranks
+from helpers.moco_two_ranks import CASES, all_steps
 from helpers.steps import step_of as step
 from helpers.tiny_moco import batch_of, context, learner_of, new_keys
 from samix.mixup import draw_lam
@@ -18,9 +17,8 @@ CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    files = run_two_ranks("moco_two_ranks", tmp_path_factory.mktemp("ranks"))
-    return [torch.load(file) for file in files]
+def ranks(two_ranks):
+    return two_ranks.in_group(all_steps)
 
 
 def alone(kind):

@@ -8,9 +8,8 @@ import torch
 
 from helpers.all_policies import N, cases, images_and_info, policy_of
 from helpers.mixing import mixed_batch
-from helpers.mixing_two_ranks import CLASSES, LAM, batch_of
+from helpers.mixing_two_ranks import CLASSES, LAM, batch_of, both_ways
 from helpers.mixing_two_ranks import N as PER_RANK
-from helpers.processes import run_two_ranks
 from samix.mixup import Mixed, MixedBatch, TransMix, mixed_term
 from samix.objectives import ClassObjective, InstanceTargets, MixedCE
 
@@ -130,12 +129,12 @@ def test_the_loss_is_the_sum_over_all_parents(name, smoothing, tmp_path):
         assert -(soft * logs).sum() / N == pytest.approx(want, rel=1e-6)
 
 
-def test_rows_of_the_rank_and_of_the_global_batch(tmp_path):
+def test_rows_of_the_rank_and_of_the_global_batch(two_ranks):
     """On two ranks: `index` counts as `everywhere` says, and images and targets come from these rows."""
     images, labels = (torch.cat(parts) for parts in zip(*map(batch_of, range(2)), strict=True))
     crossing = 0
-    for number, path in enumerate(run_two_ranks("mixing_two_ranks", tmp_path)):
-        for everywhere, (mixed, index, counted, soft) in torch.load(path).items():
+    for number, ways in enumerate(two_ranks.in_group(both_ways)):
+        for everywhere, (mixed, index, counted, soft) in ways.items():
             start = number * PER_RANK
             rows = index if everywhere else index + start
             assert counted == everywhere
