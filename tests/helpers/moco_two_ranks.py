@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from helpers.steps import step_of
 from helpers.tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
 from samix.core.distributed import local_rows, rank, world_size
@@ -27,11 +28,11 @@ def step(kind):
         )
     if kind != "mixup":
         learner.mixer_training.mixer.register_forward_hook(
-            lambda _, inputs, out: seen["mixer"].append((*inputs[:3], out.mask.detach()))
+            lambda _, inputs, out: seen["mixer"].append((*inputs[:2], out.mask.detach()))
         )
     ctx = dataclasses.replace(context(0), rank=rank(), world_size=world_size())
     batch = type(batch_of(0))(*map(local_rows, batch_of(0)))
-    metrics = learner(batch, ctx)
+    metrics = step_of(learner, batch, ctx)
     learner.after_step(ctx)
     seen |= {"keys": new_keys(learner), "queue": learner.method.queue.keys, "view_q": batch.view_q}
     if learner.labels is not None:

@@ -52,5 +52,5 @@ def mixer_of(config=None, channels=6, std=0.6):
 
 
 def mapped(mixer, first, second, lam, size, rng=0):
-    """The Mixer's output for maps of both parents, with draws for lam; rng: seed or generator."""
+    """The Mixer's output for maps of both parents, by draws made for lam; rng: a seed or a generator."""
     return mixer(first, second, mixer.draw(np.random.default_rng(rng), lam), size)

@@ -51,8 +51,9 @@ def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, **opti
         for part in (policy.backbone, policy.mixer):
             nn.Module.train(part)
         for _ in range(20):
-            maps = policy.see(batch_of(7).images).maps
-            policy.mixer(maps, maps.flip(0), 0.5, (16, 16), np.random.default_rng(0))
+            maps = policy.info_from(batch_of(7).images).maps
+            draws = policy.mixer.draw(np.random.default_rng(0), 0.5)
+            policy.mixer(maps, maps.flip(0), draws, (16, 16))
     return learner.train()
 
 

@@ -19,7 +19,7 @@ def online(**options):
 @pytest.mark.parametrize("source", [FixedLabels(LABELS, 3), online()], ids=["fixed", "online"])
 def test_labels_of_images_and_of_nobody(source):
     """-1 is noise in the queue: its label is unknown, and not that of the last image."""
-    assert source.of(torch.tensor([3, -1, 0, 7, -1])).tolist() == [1, -1, 0, 2, -1]
+    assert source.lookup(torch.tensor([3, -1, 0, 7, -1])).tolist() == [1, -1, 0, 2, -1]
     assert source.classes == 3
 
 
@@ -38,7 +38,7 @@ def test_a_class_without_members_is_no_mistake():
 
 def test_fixed_labels_follow_nobody():
     source = FixedLabels(LABELS.clone(), 3)
-    source.follow(torch.arange(8), torch.randn(8, 4), 0)
+    source.update(torch.arange(8), torch.randn(8, 4), 0)
     assert torch.equal(source.labels, LABELS) and source.metrics() == {}
 
 
@@ -46,7 +46,7 @@ def test_online_labels_follow_the_keys():
     """An image whose keys are a centroid's direction ends in that cluster; change and sizes are reported."""
     source = online(momentum=1.0, small_cluster_interval=100, centroid_interval=100)
     centroids = source.memory.centroids.clone()
-    source.follow(torch.tensor([0, 3, 5, 7]), centroids[[1, 1, 0, 2]], step=0)
+    source.update(torch.tensor([0, 3, 5, 7]), centroids[[1, 1, 0, 2]], step=0)
     cosine = torch.nn.functional.normalize(centroids[[1, 1, 0, 2]]) @ centroids.T
     want = LABELS.clone()
     want[[0, 3, 5, 7]] = cosine.argmax(1)
@@ -68,13 +68,13 @@ def test_weights_of_online_labels_are_those_of_the_present_sizes():
 def test_the_memory_is_maintained_at_the_hosts_step(monkeypatch):
     source, steps = online(), []
     monkeypatch.setattr(source.memory, "maintain", steps.append)
-    source.follow(torch.tensor([0]), torch.randn(1, 4), step=7)
+    source.update(torch.tensor([0]), torch.randn(1, 4), step=7)
     assert steps == [7]
 
 
 def test_state_goes_on():
     one, two = online(), online()
-    one.follow(torch.arange(8), torch.randn(8, 4), 0)
+    one.update(torch.arange(8), torch.randn(8, 4), 0)
     two.load_state_dict(one.state_dict())
     assert torch.equal(one.labels, two.labels) and torch.equal(one.change_ratio, two.change_ratio)
     fixed = FixedLabels(LABELS.clone(), 3)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from samix.config.mixing import ClusterConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
-from samix.core.step import StepContext
+from samix.core.step import BatchShape, StepContext
 from samix.methods.mixer_training import ClusterMixerTraining, MixerInputs, MixerTraining
 from samix.mixup import Mixer, draw_pairing
 from samix.mixup.mixer.step import Critic, ParentInputs
@@ -47,8 +47,10 @@ class Host:
             weights=weights,
             pooled=self.query_pooled,
         )
+        pairing = draw_pairing(N, ctx.shared_generator("pairing_mixer"))
+        draws = training.draw(ctx, BatchShape(N, 16, 16), pairing)
         training.before_step()
-        return training.losses(inputs, draw_pairing(N, ctx.shared_generator("pairing_mixer")), ctx)
+        return training.losses(inputs, draws)
 
 
 def training_of(kind, width=WIDTH, **options):
@@ -90,7 +92,8 @@ def test_head_is_trained_by_its_own_loss_alone():
     training.mixer.register_forward_pre_hook(lambda module, inputs: pairs.append(inputs[:3]))
     loss, metrics = host.losses(training)
     loss.backward()
-    (first, second, lam) = pairs[0]
+    first, second, draws = pairs[0]
+    lam, rest = draws.weights
     index = (second[:, None] == first[None]).flatten(2).all(2).int().argmax(1)
     labels = LABELS[INDEX]
     weight = training.head.weight.detach().clone().requires_grad_()
@@ -100,7 +103,7 @@ def test_head_is_trained_by_its_own_loss_alone():
         return F.cross_entropy(F.linear(features, weight), targets, weight=WEIGHTS, reduction="sum") / N
 
     want = ce(host.encoded.pooled, labels)
-    want = want + lam * ce(mixed[0], labels) + (1 - lam) * ce(mixed[0], labels[index])
+    want = want + lam * ce(mixed[0], labels) + rest * ce(mixed[0], labels[index])
     want.backward()
     torch.testing.assert_close(metrics["head_loss"], want.detach())
     torch.testing.assert_close(training.head.weight.grad, weight.grad)
@@ -279,6 +282,7 @@ def test_steps_draw_pairs_and_ratios_of_their_own(kind):
     training.mixer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[:3]))
     for step in (0, 1, 1):
         host.losses(training, StepContext(seed=0, step=step, total_steps=10, epoch=0))
-    (_, maps_0, lam_0), (_, maps_1, lam_1), (_, again, lam_again) = seen
+    maps_0, maps_1, again = (second for _, second, _ in seen)
+    lam_0, lam_1, lam_again = (draws.weights[0].item() for _, _, draws in seen)
     assert lam_0 != lam_1 == lam_again
     assert not torch.equal(maps_0, maps_1) and torch.equal(maps_1, again)

@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 
+from helpers.steps import step_of as step
 from helpers.tiny_moco import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.ssl import MoCoConfig
@@ -23,12 +24,12 @@ def optimizers_of(learner):
 
 
 def train(learner, optimizers, steps):
-    for step in steps:
-        learner(batch_of(step), context(step))["loss"].backward()
+    for number in steps:
+        step(learner, batch_of(number), context(number))["loss"].backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        learner.after_step(context(step))
+        learner.after_step(context(number))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_learning_lowers_the_loss():
     learner = learner_of("mixup")
     optimizers, losses = optimizers_of(learner), []
     for _ in range(12):
-        metrics = learner(batch_of(0), context(0))
+        metrics = step(learner, batch_of(0), context(0))
         losses.append(metrics["loss"].item())
         metrics["loss"].backward()
         for optimizer in optimizers:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from helpers.moco_two_ranks import CASES, all_steps
+from helpers.steps import step_of as step
 from helpers.tiny_moco import batch_of, context, learner_of, new_keys
 from samix.mixup import draw_lam
 
@@ -23,7 +24,7 @@ def ranks(two_ranks):
 def alone(kind):
     """The same step by one process."""
     learner = learner_of(**CASES[kind]).eval()
-    plain = learner(batch_of(0), context(0))["loss_ssl"]
+    plain = step(learner, batch_of(0), context(0))["loss_ssl"]
     learner.after_step(context(0))
     return {"keys": new_keys(learner), "queue": learner.method.queue, "plain": plain, "learner": learner}
 
@@ -83,7 +84,7 @@ def test_maps_and_images_of_a_branch_use_the_same_partners(ranks, kind):
     for branch, encoder in ((0, "encoder"), (1, "momentum_encoder")):
         index = []
         for rank in ranks:
-            _, second, _, mask = rank[kind]["mixer"][branch]
+            _, second, mask = rank[kind]["mixer"][branch]
             own = partners(maps, second)
             index += own.tolist()
             want = mask * rank[kind]["view_q"] + (1 - mask) * images[own]

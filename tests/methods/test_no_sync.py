@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import tiny_moco, tiny_supervised
+from helpers.steps import step_of as step
 from samix.config.data import AugmentConfig, SupervisedAugmentConfig
 from samix.data import Augment, MemoryStore, Normalize, SupervisedAugment
 from samix.data.order import GlobalBatches
@@ -114,7 +115,7 @@ class Steps:
 
     def run(self):
         for batch, ctx in zip(self.batches, self.contexts, strict=True):
-            self.learner(batch, ctx)["loss"].backward()
+            step(self.learner, batch, ctx)["loss"].backward()
             for optimizer in self.optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from helpers.steps import step_of as step
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig
 from samix.config.networks import BackboneConfig
@@ -50,13 +51,13 @@ def train(learner, steps):
         for s in sets
     ]
     history = []
-    for step in steps:
-        metrics = learner(batch_of(step), context(step))
+    for number in steps:
+        metrics = step(learner, batch_of(number), context(number))
         metrics["loss"].backward()
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        learner.after_step(context(step))
+        learner.after_step(context(number))
         history.append({key: value.item() for key, value in metrics.items()})
     return history
 
@@ -72,7 +73,7 @@ def test_loss_and_metrics_by_hand(learner):
     inverse = [(size + 1e-5) ** -0.5 for size in sizes]
     losses = [-log_p[n, y] * 3 * inverse[y] / sum(inverse) for n, y in enumerate(labels.tolist())]
 
-    metrics = learner(batch, context(0))
+    metrics = step(learner, batch, context(0))
     assert metrics["loss"].item() == pytest.approx(sum(losses).item() / BATCH, rel=1e-5)
     assert metrics["top1"] == (log_p.argmax(1) == labels).float().mean()
     assert (metrics["cluster_min"], metrics["cluster_max"]) == (min(sizes), max(sizes))
@@ -81,7 +82,7 @@ def test_loss_and_metrics_by_hand(learner):
 
 
 def test_gradient_reaches_backbone_neck_and_head(learner):
-    learner(batch_of(0), context(0))["loss"].backward()
+    step(learner, batch_of(0), context(0))["loss"].backward()
     for parameters in learner.parameter_sets().values():
         for module in parameters.modules:
             assert all(p.grad is not None for p in module.parameters())
@@ -91,7 +92,7 @@ def test_gradient_reaches_backbone_neck_and_head(learner):
 def test_memory_changes_after_the_step_with_the_features_of_the_step(learner):
     batch, before = batch_of(0), {k: v.clone() for k, v in learner.memory.state_dict().items()}
     learner.eval()
-    learner(batch, context(0))
+    step(learner, batch, context(0))
     for key, value in learner.memory.state_dict().items():
         assert torch.equal(value, before[key])  # nothing is written before the optimiser's step
     with torch.no_grad():
@@ -104,13 +105,13 @@ def test_memory_changes_after_the_step_with_the_features_of_the_step(learner):
 
 
 def test_change_ratio_is_that_of_the_step_before(learner):
-    first = learner(batch_of(0), context(0))
+    first = step(learner, batch_of(0), context(0))
     labels = learner.memory.labels[batch_of(0).index].clone()
     learner.memory.handle_small_clusters = lambda: None
     learner.after_step(context(0))
     changed = (learner.memory.labels[batch_of(0).index] != labels).float().mean()
     assert first["change_ratio"] == 0 and changed > 0
-    assert learner(batch_of(1), context(1))["change_ratio"] == changed
+    assert step(learner, batch_of(1), context(1))["change_ratio"] == changed
 
 
 def test_memory_is_maintained_at_the_step_of_the_context(learner, monkeypatch):

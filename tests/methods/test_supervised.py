@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.steps import descend
+from helpers.steps import step_of as step
 from helpers.tiny_supervised import BATCH, KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.methods.mixer_training import MixerTraining
@@ -17,8 +19,8 @@ def gradients(learner):
     return {name: p.grad for name, p in learner.named_parameters() if p.grad is not None}
 
 
-def backward(learner, step=3):
-    learner(batch_of(step), context(step))["loss"].backward()
+def backward(learner, number=3):
+    step(learner, batch_of(number), context(number))["loss"].backward()
     return gradients(learner)
 
 
@@ -67,7 +69,7 @@ def test_each_head_learns_from_its_own_images():
             lambda _, x, own=inputs: own.append(x[0].detach())
         )
     images = watch(learner.classifier)
-    metrics = learner(batch_of(3), context(3))
+    metrics = step(learner, batch_of(3), context(3))
     assert torch.equal(images[0], batch_of(3).images) and not torch.equal(images[1], images[0])
     assert len(seen["plain"]) == len(seen["mixed"]) == 1
     assert not torch.equal(seen["plain"][0], seen["mixed"][0])
@@ -96,24 +98,29 @@ def test_one_permutation_a_branch_and_two_branches():
         lambda module, inputs, output: calls.append((*inputs[:3], output.mask.detach()))
     )
     fast, slow = watch(learner.classifier), watch(learner.momentum_classifier)
-    learner(batch, ctx)
+    step(learner, batch, ctx)
     used = []
-    for (first, second, lam, mask), mixed in zip(calls, (fast[-1], slow[-1]), strict=True):
+    for (first, second, draws, mask), mixed in zip(calls, (fast[-1], slow[-1]), strict=True):
         index = partners(first, second)
         torch.testing.assert_close(mixed, mask * batch.images + (1 - mask) * batch.images[index])
-        used.append((lam, index.tolist()))
+        used.append((draws.weights[0].item(), index.tolist()))
     (lam_q, index_q), (lam_k, index_k) = used
-    assert lam_q == draw_lam(2.0, ctx.numpy_generator("lam")) != lam_k
-    assert lam_k == draw_lam(2.0, ctx.numpy_generator("lam_mixer")) and index_q != index_k
+    assert lam_q == float32(draw_lam(2.0, ctx.numpy_generator("lam"))) != lam_k
+    assert lam_k == float32(draw_lam(2.0, ctx.numpy_generator("lam_mixer"))) and index_q != index_k
+
+
+def float32(number):
+    """The number as a float32 tensor holds it."""
+    return torch.tensor(number, dtype=torch.float32).item()
 
 
 def test_encoders_mask_is_adjusted_to_its_own_lam():
     """The released code takes the Mixer's."""
     learner, ctx, found = learner_of("samix", adjust=MaskAdjustConfig(margin=0.0)), context(3), []
     learner.policy.register_forward_hook(lambda module, inputs, mixed: found.append(mixed))
-    learner(batch_of(3), ctx)
+    step(learner, batch_of(3), ctx)
     lam, other = (draw_lam(2.0, ctx.numpy_generator(purpose)) for purpose in ("lam", "lam_mixer"))
-    assert found[0].lam == lam and abs(lam - other) > 0.05
+    assert (found[0].weights[0] == float32(lam)).all() and abs(lam - other) > 0.05
     torch.testing.assert_close(found[0].mask.mean((1, 2, 3)), torch.full((BATCH,), lam), atol=1e-6, rtol=0)
 
 
@@ -131,9 +138,9 @@ def test_momentum_network_moves_after_the_step():
 def test_momentum_one_never_moves_it():
     learner = learner_of("samix", momentum={"start": 1.0, "end": 1.0})
     before = [p.clone() for p in learner.momentum_classifier.parameters()]
-    for step in range(3):
-        backward(learner, step)
-        learner.after_step(context(step))
+    for number in range(3):
+        backward(learner, number)
+        learner.after_step(context(number))
     assert all(map(torch.equal, before, learner.momentum_classifier.parameters()))
 
 
@@ -166,13 +173,13 @@ def test_frozen_mixer_stays_frozen():
         torch.optim.SGD([p for m in s.modules for p in m.parameters()], lr=0.1, weight_decay=0.1)
         for s in learner.parameter_sets().values()
     ]
-    for step in range(3):
+    for number in range(3):
         learner.train()
-        backward(learner, step)
+        backward(learner, number)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        learner.after_step(context(step))
+        learner.after_step(context(number))
     after = learner.policy.state_dict()
     assert before.keys() == after.keys() and any("running_mean" in name for name in before)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -195,7 +202,7 @@ def test_plain_images_and_their_head(kind, weight, heads, expected):
     learner = learner_of(kind, plain_weight=weight)
     assert plain_weight(learner.config, learner.policy) == learner.plain_weight == expected
     assert head_names(learner.config, learner.policy) == list(learner.classifier.heads) == heads
-    metrics = learner(batch_of(0), context(0))
+    metrics = step(learner, batch_of(0), context(0))
     assert ("loss_plain" in metrics) == (expected > 0) and ("loss_mixed" in metrics) == (kind != "none")
     want = expected * metrics.get("loss_plain", 0.0) + metrics.get("loss_mixed", 0.0)
     if kind != "samix":
@@ -205,15 +212,9 @@ def test_plain_images_and_their_head(kind, weight, heads, expected):
 @pytest.mark.parametrize("no_repeat", [True, False])
 def test_an_image_meets_itself_unless_that_is_forbidden(no_repeat):
     learner, own = learner_of("mixup", no_repeat=no_repeat), []
-    real = learner.policy.pairs
-
-    def watched(images, others, pairing, lam, **given):
-        own.append(pairing.index)
-        return real(images, others, pairing, lam, **given)
-
-    learner.policy.pairs = watched
-    for step in range(12):
-        learner(batch_of(step), context(step))
+    learner.policy.register_forward_pre_hook(lambda module, inputs: own.append(inputs[2].index))
+    for number in range(12):
+        step(learner, batch_of(number), context(number))
     met = [bool((index == torch.arange(BATCH)).any()) for index in own]
     assert any(met) != no_repeat
     assert all(sorted(index.tolist()) == list(range(BATCH)) for index in own)
@@ -224,7 +225,7 @@ def test_a_step_without_the_mixer(options):
     learner = learner_of("samix", training=options)
     own = backward(learner)
     assert own and not any(name.startswith("policy.") for name in own)
-    assert "mask_loss" not in learner(batch_of(3), context(3))
+    assert "mask_loss" not in step(learner, batch_of(3), context(3))
 
 
 def test_gamma_is_clamped_after_the_step():
@@ -237,7 +238,7 @@ def test_gamma_is_clamped_after_the_step():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_metrics_are_scalars_without_gradient(kind):
-    metrics = learner_of(kind)(batch_of(0), context(0))
+    metrics = step(learner_of(kind), batch_of(0), context(0))
     assert all(m.ndim == 0 for m in metrics.values())
     assert {name for name, m in metrics.items() if m.requires_grad} == {"loss"}
 
@@ -246,8 +247,8 @@ def test_metrics_are_scalars_without_gradient(kind):
 def test_state_dict_holds_everything(kind):
     """Two steps, load into a learner of other weights, one step: the same as three steps."""
     whole, resumed = learner_of(kind), learner_of(kind, seed=1)
-    for step in range(2):
-        train(whole, step)
+    for number in range(2):
+        train(whole, number)
     resumed.load_state_dict(whole.state_dict())
     train(whole, 2)
     train(resumed, 2)
@@ -255,20 +256,16 @@ def test_state_dict_holds_everything(kind):
         assert torch.equal(a, b), name
 
 
-def train(learner, step):
-    backward(learner, step)
-    with torch.no_grad():
-        for parameter in learner.parameters():
-            if parameter.grad is not None:
-                parameter -= 0.05 * parameter.grad
-                parameter.grad = None
-    learner.after_step(context(step))
+def train(learner, number):
+    backward(learner, number)
+    descend(learner)
+    learner.after_step(context(number))
 
 
 def test_mixer_is_trained_under_autocast():
     learner = learner_of("samix")
     with torch.autocast("cpu", torch.bfloat16):
-        loss = learner(batch_of(0), context(0))["loss"]
+        loss = step(learner, batch_of(0), context(0))["loss"]
     loss.backward()
     assert loss.dtype == torch.float32
     own = dict(learner.policy.mixer.named_parameters())

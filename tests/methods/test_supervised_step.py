@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from helpers import naive_supervised
+from helpers.steps import descend
+from helpers.steps import step_of as step
 from helpers.tiny_supervised import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig, MaskLossConfig
 
@@ -16,11 +18,11 @@ def gradients(module):
     return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
 
 
-def require_equal_steps(learner, again, step):
+def require_equal_steps(learner, again, number):
     """Equal losses, gradients of every parameter, and statistics."""
-    metrics = learner(batch_of(step), context(step))
+    metrics = step(learner, batch_of(number), context(number))
     metrics["loss"].backward()
-    want = naive_supervised.step(again, batch_of(step), context(step))
+    want = naive_supervised.step(again, batch_of(number), context(number))
     want.loss.backward()
     torch.testing.assert_close(metrics["loss"], want.loss, atol=1e-10, rtol=1e-10)
     parts = vars(want).keys() - {"loss"}
@@ -30,7 +32,7 @@ def require_equal_steps(learner, again, step):
     own, other = gradients(learner), gradients(again)
     assert own.keys() == other.keys()
     for name, gradient in own.items():
-        torch.testing.assert_close(gradient, other[name], atol=1e-9, rtol=1e-6, msg=f"gradient of {name}")
+        torch.testing.assert_close(gradient, other[name], atol=1e-10, rtol=1e-10, msg=f"gradient of {name}")
     require_equal_states(learner, again)
     return metrics
 
@@ -58,11 +60,11 @@ def require_equal_states(learner, again):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_policy_under_every_option(float64, kind, options):
     learner = learner_of(kind, **options)
-    for step in (3, 4):
+    for number in (3, 4):
         again = copy.deepcopy(learner)
         learner.zero_grad()
         again.zero_grad()
-        require_equal_steps(learner, again, step)
+        require_equal_steps(learner, again, number)
 
 
 @pytest.mark.parametrize(
@@ -85,14 +87,6 @@ def test_every_option_of_the_mixers_training(float64, options):
     require_equal_steps(learner, copy.deepcopy(learner), 3)
 
 
-def descend(learner, lr=0.05):
-    with torch.no_grad():
-        for parameter in learner.parameters():
-            if parameter.grad is not None:
-                parameter -= lr * parameter.grad
-                parameter.grad = None
-
-
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
@@ -107,10 +101,10 @@ def test_some_steps_on_end(float64, kind, options):
     """The momentum network follows after each step with that step's m, past the end of its hold."""
     learner = learner_of(kind, **options)
     again = copy.deepcopy(learner)
-    for step in range(5):
-        require_equal_steps(learner, again, step)
+    for number in range(5):
+        require_equal_steps(learner, again, number)
         descend(learner)
         descend(again)
-        learner.after_step(context(step))
-        naive_supervised.after(again, context(step))
+        learner.after_step(context(number))
+        naive_supervised.after(again, context(number))
         require_equal_states(learner, again)

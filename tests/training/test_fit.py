@@ -43,6 +43,45 @@ def test_weights_and_losses_equal_those_of_a_loop_by_hand(tmp_path):
     assert learner.after == 11
 
 
+class Told(Line):
+    """Notes the calls of `fit` and what they are given."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def draw(self, batch, ctx):
+        self.calls.append(("draw", ctx.step, len(batch), torch.initial_seed()))
+        return super().draw(batch, ctx)
+
+    def before_step(self, ctx):
+        self.calls.append(("before_step", ctx.step))
+
+    def training_step(self, batch, draws):
+        self.calls.append(("training_step", int(draws), len(batch)))
+        return super().training_step(batch, draws)
+
+    def after_step(self, ctx):
+        self.calls.append(("after_step", ctx.step))
+
+
+def test_calls_of_a_step_in_their_order(tmp_path):
+    """The global generator is seeded before the first of them, for each step anew."""
+    learner = Told()
+    train(toy_job(tmp_path), learner, epochs=1)
+    seeds = [seed_for(seed_for(3, "toy job/fit"), "global", step, 0) for step in range(4)]
+    assert learner.calls == [
+        call
+        for step in range(4)
+        for call in (
+            ("draw", step, 2, seeds[step]),
+            ("before_step", step),
+            ("training_step", step, 2),
+            ("after_step", step),
+        )
+    ]
+
+
 def test_a_row_is_the_mean_since_the_row_before(tmp_path):
     """Rows at every third step, at checkpoints (every fifth) and at the end."""
     history = train(toy_job(tmp_path, log_every=3, checkpoint_every=5), Line())
@@ -97,9 +136,9 @@ class Diverging(Line):
         super().__init__()
         self.bad, self.where = step, where
 
-    def training_step(self, batch, ctx):
-        metrics = super().training_step(batch, ctx)
-        if ctx.step != self.bad:
+    def training_step(self, batch, draws):
+        metrics = super().training_step(batch, draws)
+        if draws != self.bad:
             return metrics
         if self.where == "loss":
             return {**metrics, "loss": metrics["loss"] * math.nan}
@@ -157,7 +196,7 @@ class Idle(Learner):
             for parameter in self.parameters():
                 parameter.fill_(1.0)
 
-    def training_step(self, batch, ctx):
+    def training_step(self, batch, draws):
         return {"loss": sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)}
 
     def parameter_sets(self):
@@ -193,7 +232,7 @@ class Pair(Line):
             "second": OptimizedModules([self.second], slow),
         }
 
-    def training_step(self, batch, ctx):
+    def training_step(self, batch, draws):
         return {"loss": self.second(self.linear(batch[0])).square().mean()}
 
 
@@ -210,9 +249,9 @@ def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
     kinds = []
 
     class Watched(Line):
-        def training_step(self, batch, ctx):
+        def training_step(self, batch, draws):
             kinds.append(self.linear(batch[0]).dtype)
-            return super().training_step(batch, ctx)
+            return super().training_step(batch, draws)
 
     learner = Watched()
     history = train(toy_job(tmp_path, precision="bf16"), learner, epochs=10)
@@ -224,9 +263,9 @@ def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
 class Sometimes(Line):
     """Reports a figure in every third step only, as a learner does that trains a part of itself then."""
 
-    def training_step(self, batch, ctx):
-        metrics = super().training_step(batch, ctx)
-        return metrics if ctx.step % 3 else {**metrics, "rare": torch.tensor(10.0 * ctx.step)}
+    def training_step(self, batch, draws):
+        metrics = super().training_step(batch, draws)
+        return metrics if draws % 3 else {**metrics, "rare": 10.0 * draws}
 
 
 def test_a_figure_that_some_steps_lack_is_the_mean_of_those_that_have_it(tmp_path):
@@ -283,7 +322,7 @@ class Networks(Learner):
             for parameter in self.parameters():
                 parameter.fill_(1.0)
 
-    def training_step(self, batch, ctx):
+    def training_step(self, batch, draws):
         return {"loss": sum(p.sum() * 0 for p in self.parameters())}
 
     def parameter_sets(self):

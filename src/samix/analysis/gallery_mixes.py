@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from samix.config.options import options_model
 from samix.core.step import BatchShape
 from samix.mixup import (
     POLICIES,
-    AttentiveMix,
     GridMix,
     GuidedMixup,
     ImageInfo,
@@ -22,13 +22,13 @@ from samix.mixup import (
     Pairing,
     Policy,
     SAMixP,
-    SuperMix,
     draw_policy,
     expanded,
     mix,
 )
 from samix.mixup.adapter import Adapter, capabilities_of
 from samix.mixup.table import Capabilities, incompatibility
+from samix.mixup.teacher import TIMM
 from samix.nn import Classifier, load_classifier
 
 LAMS = (0.25, 0.5, 0.75)
@@ -122,7 +122,7 @@ def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) ->
     for name, kind in POLICIES.items():
         if kind.cost == "learned" or kind.mixes_features != "never":
             continue
-        shown = _with_network(kind, eyes) if kind in (AttentiveMix, SuperMix) else _of(kind(), eyes)
+        shown = _with_network(kind, eyes) if _has_frozen_network(kind) else _of(kind(), eyes)
         if shown is not None:
             found[name] = shown
         if name == "gridmix":  # its two forms look like two policies
@@ -145,6 +145,11 @@ def _of(policy: Policy, eyes: Sequence[Eye]) -> Shown | None:
         return Shown(policy)
     eye = next((eye for eye in eyes if incompatibility(policy, eye.capabilities) is None), None)
     return None if eye is None else Shown(policy, eye)
+
+
+def _has_frozen_network(kind: type[Policy]) -> bool:
+    weights = options_model(kind).model_fields.get("weights")
+    return weights is not None and weights.default == TIMM
 
 
 def _with_network(kind: type[Policy], eyes: Sequence[Eye]) -> Shown | None:

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _known(name: str) -> str:
     if name not in TABLES:
-        raise argparse.ArgumentTypeError(f"there is no table {name!r}. {did_you_mean(name, TABLES)}")
+        raise argparse.ArgumentTypeError(f"there is no table {name!r}. {did_you_mean(name, TABLES)}.")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation protocol is given, and what it returns."""
+"""Input and result of an evaluation protocol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """figures: the metrics, by name; tensors: kept with the result; about: what else is kept, as JSON."""
+    """figures: metrics by name; tensors, and about (JSON): kept with the result."""
 
     figures: dict[str, float]
     tensors: dict[str, Tensor] = field(default_factory=dict)

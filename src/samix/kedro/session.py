@@ -17,6 +17,7 @@ from kedro.runner import AbstractRunner, ParallelRunner
 
 from samix.core.errors import ConfigError, SamixError
 from samix.core.suggestions import did_you_mean
+from samix.kedro.config_loader import RECIPES
 from samix.kedro.interrupts import interruptible, signal_behind
 from samix.kedro.pipelines.chains import SelectivePipeline
 
@@ -136,6 +137,7 @@ def _check_environment(source: str, env: str | None) -> None:
         raise ConfigError(
             f"There are no settings in {conf}: change to the project's folder, or set --conf-source."
         )
-    if env and conf.is_dir() and not (conf / env).is_dir():
-        known = sorted(path.name for path in conf.iterdir() if path.is_dir())
+    known = sorted(path.name for path in conf.iterdir() if path.is_dir()) if conf.is_dir() else []
+    known = [name for name in known if name != RECIPES]
+    if env and known and env not in known:
         raise ConfigError(f"There is no environment {env!r} in {conf.name}/. {did_you_mean(env, known)}.")

@@ -64,12 +64,13 @@ def expanded(policy: Policy, draws: MixDraws, shape: BatchShape, device: torch.d
 def to_device(tree: T, device: torch.device) -> T:
     """The same named tuples with their tensors on the device, in one copy for each type of number.
 
-    Nothing waits for the device.
+    Nothing waits for the device. Tensors that are not on the host stay where they are.
     """
     if device.type == "cpu":
         return tree
-    tensors: list[Tensor] = []
-    _mapped(tree, tensors.append)
+    found: list[Tensor] = []
+    _mapped(tree, found.append)
+    tensors = [tensor for tensor in found if tensor.device.type == "cpu"]
     moved: dict[int, Tensor] = {}
     for dtype in {tensor.dtype for tensor in tensors}:
         alike = [tensor for tensor in tensors if tensor.dtype == dtype]
@@ -79,7 +80,7 @@ def to_device(tree: T, device: torch.device) -> T:
         packed = packed.to(device, non_blocking=True)
         parts = torch.split(packed, [tensor.numel() for tensor in alike])
         moved |= {id(t): part.view(t.shape) for t, part in zip(alike, parts, strict=True)}
-    result: T = _mapped(tree, lambda tensor: moved[id(tensor)])
+    result: T = _mapped(tree, lambda tensor: moved.get(id(tensor), tensor))
     return result
 
 

@@ -1,4 +1,4 @@
-"""What every source of images offers: a listing of its rows and a reader of their pixels."""
+"""Interface of a data source: a listing of its rows and a reader of their pixels."""
 
 from __future__ import annotations
 

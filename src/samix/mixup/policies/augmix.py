@@ -10,7 +10,6 @@ from torch import Tensor
 
 from samix.core.errors import ConfigError
 from samix.core.step import BatchShape
-from samix.mixup.draws import HostOnly
 from samix.mixup.lam import Ratio, pair_weights
 from samix.mixup.operations import ALL, PLAIN, Operations, apply, draw_operations, per_image
 from samix.mixup.pairing import Pairing
@@ -21,13 +20,13 @@ _CHAINS, _DEPTH = 3, 3
 
 
 class AugMixDraws(NamedTuple):
-    """steps, the operations of each of the 3 steps of 3 N chains, on the host, as the number of images with
-    an operation follows from them; chain_weights (3, N) and share (N,) as host arrays; weights (2, N).
+    """steps, the operations of each of the 3 steps of 3 N chains; chain_weights (3, N) and share (N,); these
+    are on the host, as the number of images with an operation follows from them; weights (2, N).
     """
 
-    steps: HostOnly
-    chain_weights: HostOnly
-    share: HostOnly
+    steps: tuple[Operations, ...]
+    chain_weights: np.ndarray
+    share: np.ndarray
     weights: Tensor
 
 
@@ -69,8 +68,8 @@ class AugMix(Policy):
             operations.names[depths <= step] = ""
             steps.append(operations)
         chain_weights = rng.dirichlet(np.ones(_CHAINS), n).T
-        share = HostOnly(rng.beta(1.0, 1.0, n))
-        return AugMixDraws(HostOnly(steps), HostOnly(chain_weights), share, pair_weights(1.0, n))
+        share = rng.beta(1.0, 1.0, n)
+        return AugMixDraws(tuple(steps), chain_weights, share, pair_weights(1.0, n))
 
     @torch.no_grad()
     def forward(
@@ -78,14 +77,14 @@ class AugMix(Policy):
     ) -> Mixed:
         """See Policy; the partners are not used and have weight 0."""
         unit, back = self.range.shown(images)
-        chains, share = _chains(to_bytes(unit), draws.steps.value), draws.share.value
+        chains, share = _chains(to_bytes(unit), draws.steps), draws.share
         mixed = unit * per_image(1 - share, unit)
-        for chain, weight in zip(chains.chunk(_CHAINS), draws.chain_weights.value * share, strict=True):
+        for chain, weight in zip(chains.chunk(_CHAINS), draws.chain_weights * share, strict=True):
             mixed = mixed + chain.float() / 255 * per_image(weight, unit)
         return two_parents(back(mixed), pairing, draws.weights)
 
 
-def _chains(images: Tensor, steps: list[Operations]) -> Tensor:
+def _chains(images: Tensor, steps: tuple[Operations, ...]) -> Tensor:
     """Bytes (N, 3, H, W) -> (3 N, 3, H, W), all first chains before all second ones."""
     chains = images.repeat(_CHAINS, 1, 1, 1)
     for operations in steps:

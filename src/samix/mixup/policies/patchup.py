@@ -90,7 +90,7 @@ class PatchUp(Policy):
         """
         if not shape.features:
             raise ValueError(
-                "PatchUp requires the sizes of the network's features: draw for the shape of `Adapter.shape`."
+                "PatchUp requires the shapes of the network's features: draw with sizes by `Adapter.shape`."
             )
         untouched = pair_weights(1.0, shape.images)
         if rng.random() >= self.probability:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from samix.core.errors import ConfigError, DataError
 from samix.core.step import BatchShape
-from samix.mixup.draws import HostOnly
 from samix.mixup.lam import Ratio, pair_weights
 from samix.mixup.operations import ALL, PLAIN, Operations, apply, draw_operations, per_image
 from samix.mixup.pairing import Pairing
@@ -40,14 +39,15 @@ class Round(NamedTuple):
 
 
 class PixMixDraws(NamedTuple):
-    """pictures uint8 (N, 3, H, W), None without a folder; start, rounds and counts (N,), how many rounds each
-    image has, on the host, as the number of images with an operation follows from them; weights (2, N).
+    """pictures uint8 (N, 3, H, W), None without a folder; start, rounds and counts (N,), the number of rounds
+    of each image; these are on the host, as the number of images with an operation follows from them;
+    weights (2, N).
     """
 
     pictures: Tensor | None
-    start: HostOnly
-    rounds: HostOnly
-    counts: HostOnly
+    start: Either
+    rounds: tuple[Round, ...]
+    counts: np.ndarray
     weights: Tensor
 
 
@@ -95,9 +95,8 @@ class PixMix(Policy):
         if self.pictures is not None:
             shown = self.pictures.draw(n, (shape.height, shape.width), rng)
         start, counts = self._draw_either(n, rng), rng.integers(self.rounds + 1, size=n)
-        rounds = [self._draw_round(n, rng) for _ in range(self.rounds)]
-        weights = pair_weights(1.0, n)
-        return PixMixDraws(shown, HostOnly(start), HostOnly(rounds), HostOnly(counts), weights)
+        rounds = tuple(self._draw_round(n, rng) for _ in range(self.rounds))
+        return PixMixDraws(shown, start, rounds, counts, pair_weights(1.0, n))
 
     @torch.no_grad()
     def forward(
@@ -108,11 +107,11 @@ class PixMix(Policy):
         plain = to_bytes(unit)
         picture = None if draws.pictures is None else draws.pictures.float() / 255
         # from bytes, as all pictures are here: a black pixel that is only nearly 0 would be raised to powers
-        mixed = _either(plain.float() / 255, plain, draws.start.value)
-        for done, one in enumerate(draws.rounds.value):
+        mixed = _either(plain.float() / 255, plain, draws.start)
+        for done, one in enumerate(draws.rounds):
             other = _either(picture, plain, one.other)
             blended = blend_pictures(mixed, other, one.of_first, one.of_second, one.add).clamp(0, 1)
-            mixed = torch.where(per_image(draws.counts.value > done, images), blended, mixed)
+            mixed = torch.where(per_image(draws.counts > done, images), blended, mixed)
         return two_parents(back(mixed), pairing, draws.weights)
 
     def _draw_either(self, n: int, rng: np.random.Generator) -> Either:

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from samix.core.errors import ConfigError
 from samix.core.step import BatchShape
 from samix.mixup.boxes import Box, as_boxes, draw_box
-from samix.mixup.draws import HostOnly
 from samix.mixup.lam import Ratio, pair_weights
 from samix.mixup.pairing import Pairing
 from samix.mixup.policy import ImageInfo, Mixed, PairInfo, Policy, two_parents
@@ -25,7 +24,7 @@ class SnapMixDraws(NamedTuple):
     """
 
     mixed: bool
-    boxes: HostOnly
+    boxes: tuple[Box, Box]
     untouched: Tensor
 
 
@@ -61,7 +60,7 @@ class SnapMix(Policy):
         source = draw_box(height, width, math.sqrt(1 - rng.beta(self.alpha, self.alpha)), rng)
         empty = not (own.height and own.width and source.height and source.width)
         mixed = not (rng.random() >= self.probability or empty)
-        return SnapMixDraws(mixed, HostOnly((own, source)), pair_weights(1.0, shape.images))
+        return SnapMixDraws(mixed, (own, source), pair_weights(1.0, shape.images))
 
     @torch.no_grad()
     def forward(
@@ -75,7 +74,7 @@ class SnapMix(Policy):
         if not draws.mixed:
             ones = torch.ones_like(images[:, :1], dtype=torch.float32)
             return two_parents(images, pairing, draws.untouched, ones)
-        own, source = draws.boxes.value
+        own, source = draws.boxes
         second, mixed = pairing.select(others), images.clone()
         content = second[source.at].to(torch.promote_types(second.dtype, torch.float32))
         mixed[own.at] = F.interpolate(
