@@ -8,6 +8,7 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.utils import find_kedro_project
+from omegaconf import OmegaConf
 from omegaconf.resolvers import oc
 
 _SQLITE = "sqlite:///"
@@ -23,12 +24,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
     def __init__(self, conf_source: str | Path, env: str | None = None, **options: Any) -> None:
         here = Path.cwd()
         root = find_kedro_project(Path(conf_source).absolute()) or find_kedro_project(here) or here
-        resolvers: dict[str, Callable[..., Any]] = {
+        self._resolvers: dict[str, Callable[..., Any]] = {
             "oc.env": oc.env,
             "project": lambda path: str(root / path),
             "beside": beside,
         }
-        super().__init__(conf_source, env, custom_resolvers=resolvers, **options)
+        super().__init__(conf_source, env, **options)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Part of the configuration. OmegaConf's resolvers are global: those of another project may be set."""
+        for name, resolver in self._resolvers.items():
+            OmegaConf.register_new_resolver(name, resolver, replace=True)
+        found: dict[str, Any] = super().__getitem__(key)
+        return found
 
 
 def beside(uri: str, name: str) -> str | None:
