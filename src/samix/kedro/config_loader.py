@@ -32,7 +32,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         super().__init__(conf_source, env, **options)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Part of the configuration. OmegaConf's resolvers are global: those of another project may be set."""
+        """Part of the configuration. OmegaConf's resolvers are global: another project's may be set."""
         for name, resolver in self._resolvers.items():
             OmegaConf.register_new_resolver(name, resolver, replace=True)
         found: dict[str, Any] = super().__getitem__(key)
