@@ -16,6 +16,7 @@ from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.nn.inside import altered, attention_is_kept, attention_kept
 from samix.nn.known import BACKBONES, KnownBackbone
+from samix.nn.narrow import subsample_narrow_convolutions
 from samix.nn.stems import put_cifar_stem, takes_cifar_stem
 from samix.nn.taps import ModuleTap, StageTap, Tap
 
@@ -49,6 +50,7 @@ class Backbone(nn.Module):
         # channels last makes convolutions up to twice as fast, on CPUs as on tensor cores; models of one
         # image size are transformers
         self._layout = torch.channels_last if image_size is None else torch.contiguous_format
+        subsample_narrow_convolutions(net)
         self.net = net.to(memory_format=self._layout)
         self.tap = tap
         self.tap_norm = tap_norm
