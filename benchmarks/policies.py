@@ -243,7 +243,7 @@ def _policy(
     if name == "supermix":
         other = build_backbone(networks.config)
         return kind(network=nn.Sequential(other.net, nn.Linear(other.width, CLASSES))), None
-    return kind(), None
+    return kind.example(), None
 
 
 class LastMap(nn.Module):

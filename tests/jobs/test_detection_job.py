@@ -10,7 +10,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.training import OptimizerConfig
 from samix.core.weights import save_weights
 from samix.detection.evaluate import coco_metrics
-from samix.detection.model import build_detector
+from samix.detection.faster_rcnn_c4 import build_faster_rcnn_c4
 from samix.detection.predict import predict
 from samix.detection.provide import provide_scenes
 from samix.jobs.build import prefixed, start_backbone
@@ -60,7 +60,7 @@ def test_result_is_a_detector_with_its_figures(tmp_path, job_of, scenes, digits,
     assert about["history"][-1]["step"] == 6
     assert {"loss", "loss_classifier", "loss_objectness"} <= about["history"][-1].keys()
 
-    detector = build_detector(
+    detector = build_faster_rcnn_c4(
         start_backbone(BACKBONE, seed=0),
         len(about["classes"]),
         config.detector,

@@ -65,8 +65,12 @@ def test_an_unknown_nested_key_is_named_with_its_neighbours():
             "ssl_training.epochs = 0: Input should be greater than or equal to 1.",
         ),
         (
-            {"ssl_training": {"policy": {"name": "cut"}}},
-            "ssl_training.policy.name = 'cut': Input should be 'none', ",
+            {"ssl_training": {"policy": {"name": "cutmx"}}},
+            "ssl_training.policy.name = 'cutmx': unknown. Did you mean 'cutmix'",
+        ),
+        (
+            {"ssl_training": {"policy": {"name": "gridmix", "options": {"cell": 4}}}},
+            "ssl_training.policy.options.cell: unknown. Did you mean 'cells'? Known: cells, form.",
         ),
         ({"ssl_training": {"epochs": "ten"}}, "ssl_training.epochs = 'ten': Input should be a valid integer"),
         ({"ssl_training": 3}, "ssl_training = 3: Input should be a valid dictionary"),

@@ -10,7 +10,7 @@ from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
 from samix.core.step import StepContext
 from samix.data.order import epoch_order
-from samix.detection.model import build_detector
+from samix.detection.faster_rcnn_c4 import build_faster_rcnn_c4
 from samix.detection.voc import DetectionSet
 from samix.learners import detector as module
 from samix.learners.detector import DetectionBatches, DetectorLearner, mirrored_boxes
@@ -108,7 +108,7 @@ def learner():
     torch.manual_seed(0)
     backbone = build_backbone(BackboneConfig(channels=(16, 16, 16, 16)))
     config = DetectorConfig(min_size=(48,), max_size=64, anchor_sizes=(20,), rpn_batch=32, box_batch=16)
-    detector = build_detector(backbone, 1, config, mean=[0.1] * 3, std=[0.3] * 3)
+    detector = build_faster_rcnn_c4(backbone, 1, config, mean=[0.1] * 3, std=[0.3] * 3)
     return DetectorLearner(detector, OptimizerConfig(lr=0.02))
 
 

@@ -1,7 +1,5 @@
 """What every hand-made policy promises, whatever it does with the pixels."""
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.no_sync import NoSync
-from samix.config.mixing import PolicyName
 from samix.mixup import (
     POLICIES,
     CutMix,
@@ -152,10 +149,6 @@ def test_no_value_is_read_back(name):
 def test_the_watch_notices_a_wait(wait):
     with pytest.raises(AssertionError), NoSync():
         wait(torch.rand(4))
-
-
-def test_table_and_configuration_name_the_same_policies():
-    assert set(get_args(PolicyName)) == {"none", *POLICIES}
 
 
 @pytest.mark.parametrize("policy", {type(policy) for policy in STATIC.values()})

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from samix.config.options import options_model
 from samix.mixup import (
     POLICIES,
-    AttentiveMix,
     GridMix,
     GuidedMixup,
     Mixed,
@@ -21,11 +21,11 @@ from samix.mixup import (
     Policy,
     SAMixP,
     Seen,
-    SuperMix,
     mix,
 )
 from samix.mixup.host import Host, offer_of
 from samix.mixup.table import Offer, refusal
+from samix.mixup.teacher import TIMM
 from samix.nn import Classifier, load_classifier
 
 LAMS = (0.25, 0.5, 0.75)
@@ -114,7 +114,7 @@ def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) ->
     for name, kind in POLICIES.items():
         if kind.cost == "T" or kind.inside != "never":
             continue
-        shown = _with_network(kind, eyes) if kind in (AttentiveMix, SuperMix) else _of(kind(), eyes)
+        shown = _with_network(kind, eyes) if _has_frozen_network(kind) else _of(kind(), eyes)
         if shown is not None:
             found[name] = shown
         if name == "gridmix":  # its two forms look like two policies
@@ -139,6 +139,11 @@ def _of(policy: Policy, eyes: Sequence[Eye]) -> Shown | None:
         return Shown(policy)
     eye = next((eye for eye in eyes if refusal(policy, eye.offer) is None), None)
     return None if eye is None else Shown(policy, eye)
+
+
+def _has_frozen_network(kind: type[Policy]) -> bool:
+    weights = options_model(kind).model_fields.get("weights")
+    return weights is not None and weights.default == TIMM
 
 
 def _with_network(kind: type[Policy], eyes: Sequence[Eye]) -> Shown | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from samix.config.base import Config
 from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
+from samix.config.names import OneOf
+from samix.config.registry import EVALUATIONS
 from samix.config.training import OptimizerConfig
 
 
@@ -50,6 +52,9 @@ class SSLTrainingConfig(Config):
 class LinearEvaluationConfig(Config):
     """Stage linear_evaluation: a linear classifier and kNN on frozen features (MoCo's protocol)."""
 
+    protocols: tuple[Annotated[str, OneOf(EVALUATIONS)], ...] = Field(
+        ("knn",), description="what is evaluated on the frozen features besides the linear classifier"
+    )
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=1)
     augmentation: Literal["none", "crop_flip"] = Field(

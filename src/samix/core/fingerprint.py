@@ -38,8 +38,8 @@ def fingerprint(**parts: Any) -> str:
 
 
 @cache
-def code_of(kind: type) -> str:
-    """Digest of the module that defines a class. Comments, docstrings and layout do not change it."""
+def code_of(kind: Any) -> str:
+    """Digest of the module that defines a class or function, whatever its comments, docstrings and layout."""
     tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torchvision.models.detection import FasterRCNN
+from torch import Tensor, nn
 
 from samix.detection.voc import DetectionSet
 
@@ -13,7 +12,7 @@ Detections = dict[str, Tensor]
 
 
 @torch.no_grad()
-def predict(detector: FasterRCNN, pictures: DetectionSet, batch_size: int = 8) -> list[Detections]:
+def predict(detector: nn.Module, pictures: DetectionSet, batch_size: int = 8) -> list[Detections]:
     """Detections of every picture, in its order, on the CPU, best score first."""
     device = next(detector.parameters()).device
     training = detector.training

@@ -8,13 +8,14 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from samix.config.mixing import TRAINED_ALONG, MixerTrainingConfig, PolicyConfig
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
+from samix.config.options import read_options
 from samix.config.ssl import ModelConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
-from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMix, SAMixP
+from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMixP
 from samix.mixup.automix import automix_config
 from samix.mixup.mixer.bundle import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
@@ -71,8 +72,9 @@ def policy_classes(config: PolicyConfig) -> set[type]:
     """The policy's class and, if it chooses among others, theirs; nothing for "none"."""
     if config.name == "none":
         return set()
-    if config.name in (*TRAINED_ALONG, "samix_p"):
-        return {POLICIES[config.name]}
+    kind = POLICIES[config.name]
+    if kind.uses_mixer != "none":
+        return {kind}
     return {type(part) for part in static_policy(config).modules() if isinstance(part, Policy)}
 
 
@@ -87,7 +89,7 @@ def make_policy(
     if config.name == "none":
         return None
     if mixer is not None:
-        return (AutoMix if config.name == "automix" else SAMix)(mixer.mixer, mixer.config.mask_adjust)
+        return POLICIES[config.name](mixer.mixer, mixer.config.mask_adjust)
     if bundle is not None:
         return SAMixP.from_file(bundle.path, images_use=images_use)
     return static_policy(config, images_use)
@@ -99,10 +101,11 @@ def mixer_along(policy: PolicyConfig, kind: type[M], stage: MixerTrainingConfig)
     Args: kind, the part of `stage`, the parameters of the Mixer's pre-training, that does not concern the
     stage itself: its length and its first weights do not change the result.
     """
-    if policy.name not in TRAINED_ALONG:
+    chosen = POLICIES.get(policy.name, Policy)
+    if chosen.uses_mixer != "online":
         return None
     own = kind(**{name: getattr(stage, name) for name in kind.model_fields} | {"alpha": policy.alpha})
-    return automix_config(own) if policy.name == "automix" else own
+    return automix_config(own) if issubclass(chosen, AutoMix) else own
 
 
 def static_policy(config: PolicyConfig, images_use: Normalisation | None = None) -> Policy:
@@ -110,11 +113,11 @@ def static_policy(config: PolicyConfig, images_use: Normalisation | None = None)
 
     Raises: ConfigError for options that the policy does not take.
     """
-    kind, options = POLICIES[config.name], dict(config.options)
+    kind, own = POLICIES[config.name], {}
     if images_use is not None and "mean" in inspect.signature(kind).parameters:
-        options = {"mean": images_use[0], "std": images_use[1], **options}
+        own = {"mean": images_use[0], "std": images_use[1]}
     try:
-        return kind(**options)
+        return kind(**own | read_options(kind, config.options))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"policy.options of {config.name}: {error}") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
-from samix.config.mixing import TRAINED_ALONG, PolicyConfig
+from samix.config.mixing import PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
 from samix.config.supervised import SupervisedConfig
@@ -49,8 +49,8 @@ def check_policy(
     if config.name == "none":
         return
     # a Mixer need not exist yet: what it needs does not depend on it
-    learnt = config.name in (*TRAINED_ALONG, "samix_p")
-    policy = POLICIES[config.name] if learnt else static_policy(config, (card["mean"], card["std"]))
+    kind = POLICIES[config.name]
+    policy = static_policy(config, (card["mean"], card["std"])) if kind.uses_mixer == "none" else kind
     random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
     # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
     offer = offer_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)

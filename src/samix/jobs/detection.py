@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from samix.config.detection import DetectionConfig
 from samix.config.networks import BackboneConfig
 from samix.core.weights import WeightsFile
 from samix.data import Images
+from samix.detection.detectors import DETECTORS
 from samix.detection.evaluate import coco_metrics
-from samix.detection.model import build_detector
 from samix.detection.predict import Detections, predict
 from samix.detection.voc import DetectionSet, read_voc
 from samix.jobs.build import seeded, start_backbone
@@ -39,15 +40,20 @@ class DetectionJob(Job):
     weights: WeightsFile | None
     config: DetectionConfig
 
+    @property
+    def named(self) -> Iterable[Any]:
+        """The function that builds the detector."""
+        return (DETECTORS[self.config.detector.name],)
+
 
 def train_detector(job: DetectionJob, accelerator: Accelerator) -> None:
-    """Train and test a Faster R-CNN; the result is the detector, with COCO's figures in the metadata."""
+    """Train and test a detector; the result is the detector, with COCO's figures in the metadata."""
     train = read_split(job.scenes, "train")
     test = read_split(job.scenes, "test", train.classes)
     backbone = start_backbone(job.backbone, job.seed, job.weights)
-    mean, std = job.images.statistics
+    build, (mean, std) = DETECTORS[job.config.detector.name], job.images.statistics
     detector = seeded(
-        lambda: build_detector(backbone, len(train.classes), job.config.detector, mean=mean, std=std),
+        lambda: build(backbone, len(train.classes), job.config.detector, mean=mean, std=std),
         job.seed,
         "detector",
     )

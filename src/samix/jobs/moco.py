@@ -50,7 +50,7 @@ class MoCoJob(Job):
     clustering: ClusteringConfig = ClusteringConfig()
 
     @property
-    def named(self) -> Iterable[type]:
+    def named(self) -> Iterable[Any]:
         """The policy's class."""
         return policy_classes(self.policy)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -49,7 +50,7 @@ class SupervisedJob(Job):
     bundle: WeightsFile | None = None
 
     @property
-    def named(self) -> Iterable[type]:
+    def named(self) -> Iterable[Any]:
         """The policy's class."""
         return policy_classes(self.policy)
 

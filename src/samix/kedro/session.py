@@ -16,9 +16,9 @@ from kedro.pipeline import Pipeline
 from kedro.runner import AbstractRunner, ParallelRunner
 
 from samix.core.errors import ConfigError, SamixError
+from samix.core.suggestions import did_you_mean
 from samix.kedro.interrupts import interruptible, signal_behind
 from samix.kedro.pipelines.chains import SelectivePipeline
-from samix.kedro.suggestions import did_you_mean
 
 
 class Session(KedroSession):
@@ -119,7 +119,7 @@ def _check_pipelines(names: list[str]) -> None:
     for name in names:
         if name not in pipelines:
             known = [known for known in pipelines if known != "__default__"]
-            raise ConfigError(f"There is no pipeline {name!r}. {did_you_mean(name, known)}")
+            raise ConfigError(f"There is no pipeline {name!r}. {did_you_mean(name, known)}.")
 
 
 def _check_runner(runner: AbstractRunner | None) -> None:
@@ -133,4 +133,4 @@ def _check_runner(runner: AbstractRunner | None) -> None:
 def _check_environment(conf: Path, env: str | None) -> None:
     if env and conf.is_dir() and not (conf / env).is_dir():
         known = sorted(path.name for path in conf.iterdir() if path.is_dir())
-        raise ConfigError(f"There is no environment {env!r} in {conf.name}/. {did_you_mean(env, known)}")
+        raise ConfigError(f"There is no environment {env!r} in {conf.name}/. {did_you_mean(env, known)}.")

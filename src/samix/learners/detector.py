@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torchvision.models.detection import FasterRCNN
+from torch import Tensor, nn
 
 from samix.config.detection import DetectionConfig
 from samix.config.training import OptimizerConfig
@@ -33,13 +32,13 @@ class DetectorLearner(Learner):
     torchvision samples anchors and regions with the global generator, which `fit` seeds at every step.
     """
 
-    def __init__(self, detector: FasterRCNN, optimizer: OptimizerConfig) -> None:
+    def __init__(self, detector: nn.Module, optimizer: OptimizerConfig) -> None:
         super().__init__()
         self.detector = detector
         self.optimizer = optimizer
 
     def training_step(self, batch: Pictures, ctx: StepContext) -> dict[str, Tensor]:
-        """Sum of the RPN's and the box head's losses, and each of the four as a metric."""
+        """Sum of the detector's losses, and each of them as a metric."""
         losses: dict[str, Tensor] = self.detector(batch.images, batch.targets)
         metrics = {name: value.detach() for name, value in losses.items()}
         return {"loss": torch.stack(list(losses.values())).sum(), **metrics}

@@ -1,4 +1,4 @@
-"""A linear classifier on frozen features (MoCo's linear protocol)."""
+"""A linear classifier on frozen features (MoCo's linear protocol, He et al. 2020)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from samix.config.data import AugmentConfig
 from samix.config.training import OptimizerConfig
+from samix.core.random import seed_for
 from samix.core.step import StepContext
-from samix.data import Labelled
+from samix.data import CropFlip, Labelled, LabelledBatches, MemoryStore
+from samix.evaluation.classification import accuracies, confusion, summarise
+from samix.evaluation.protocol import Evaluated, Frozen
 from samix.learners.base import Learner, ParameterSet
 from samix.nn import Backbone
 
@@ -56,3 +60,39 @@ class LinearProbe(Learner):
     def parameter_sets(self) -> dict[str, ParameterSet]:
         """The classifier."""
         return {"head": ParameterSet([self.head], self.optimizer)}
+
+
+def linear_protocol(frozen: Frozen) -> Evaluated:
+    """Train the classifier on the features of the train split and test it after every epoch.
+
+    Figures: top1 and top5, medians of the last 10 epochs, and top1_last, in percent. Kept besides: history,
+    and the confusion matrix of the last epoch.
+    """
+    config, features, labels = frozen.config, frozen.features, frozen.labels
+    cached = config.augmentation == "none"
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_for(frozen.seed, "linear_head"))
+        backbone = None if cached else frozen.backbone
+        learner = LinearProbe(frozen.backbone.width, frozen.classes, config.optimizer, backbone)
+
+    def validate(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
+        scores = accuracies(learner.head(features["test"]), labels["test"])
+        return {f"val_{name}": score for name, score in scores.items()}
+
+    history = frozen.fit(learner, _batches(frozen), epochs=config.epochs, on_epoch_end=validate)
+    predicted = learner.head(features["test"]).argmax(1)
+    top1, top5 = (summarise([row[key] for row in history if key in row]) for key in ("val_top1", "val_top5"))
+    return Evaluated(
+        {"top1": top1["median"], "top1_last": top1["last"], "top5": top5["median"]},
+        tensors={f"head.{name}": tensor for name, tensor in learner.head.state_dict().items()},
+        about={"history": history, "confusion": confusion(predicted, labels["test"], frozen.classes)},
+    )
+
+
+def _batches(frozen: Frozen) -> LabelledBatches:
+    size, store = frozen.config.batch_size, frozen.stores["train"]
+    if frozen.config.augmentation == "none":
+        features = MemoryStore(frozen.features["train"], store.labels)
+        return LabelledBatches(features, lambda x, _: x, size, frozen.seed)
+    crops = CropFlip.for_data(AugmentConfig(crop_scale=(0.08, 1.0)), frozen.card)
+    return LabelledBatches(store, crops, size, frozen.seed)

@@ -1,4 +1,8 @@
-"""Mixup policies. `POLICIES` is the public table; every policy mixes `first` with `second` at a given lam."""
+"""Mixup policies: every policy mixes `first` with `second` at a given lam.
+
+`POLICIES` has the class of every policy by its name in `samix.config.registry`; classes may be imported from
+here or from their own modules.
+"""
 
 from samix.mixup.adautomix import AdAutoMix
 from samix.mixup.alignmix import AlignMix
@@ -38,6 +42,7 @@ from samix.mixup.patchup import PatchUp
 from samix.mixup.pixmix import PixMix
 from samix.mixup.puzzlemix import PuzzleMix
 from samix.mixup.random_choice import RandomChoice
+from samix.mixup.registered import POLICIES
 from samix.mixup.resizemix import ResizeMix
 from samix.mixup.saliency_grafting import SaliencyGrafting
 from samix.mixup.saliencymix import SaliencyMix
@@ -49,40 +54,6 @@ from samix.mixup.supermix import SuperMix
 from samix.mixup.tla import TLA
 from samix.mixup.tokenmix import TokenMix
 from samix.mixup.transmix import TransMix
-
-POLICIES: dict[str, type[Policy]] = {
-    "mixup": Mixup,
-    "cutmix": CutMix,
-    "fmix": FMix,
-    "gridmix": GridMix,
-    "resizemix": ResizeMix,
-    "smoothmix": SmoothMix,
-    "manifoldmix": ManifoldMix,
-    "patchup": PatchUp,
-    "alignmix": AlignMix,
-    "saliencymix": SaliencyMix,
-    "guidedmixup": GuidedMixup,
-    "puzzlemix": PuzzleMix,
-    "attentivemix": AttentiveMix,
-    "snapmix": SnapMix,
-    "saliency_grafting": SaliencyGrafting,
-    "comixup": CoMixup,
-    "supermix": SuperMix,
-    "stackmix": StackMix,
-    "augmix": AugMix,
-    "pixmix": PixMix,
-    "transmix": TransMix,
-    "tokenmix": TokenMix,
-    "tla": TLA,
-    "mixpro": MixPro,
-    "smmix": SMMix,
-    "inter_intra": InterIntra,
-    "random_choice": RandomChoice,
-    "automix": AutoMix,
-    "adautomix": AdAutoMix,
-    "samix": SAMix,
-    "samix_p": SAMixP,
-}
 
 __all__ = [
     "POLICIES",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -62,12 +62,20 @@ class AdAutoMix(Policy):
     needs = frozenset[Need]({"maps"})
     several = True
     classes = True
+    Options = AdAutoMixConfig
+    uses_mixer = "online"
+    extra_requirement = "a network of its own that is trained along; a classifier as its host"
 
     def __init__(self, mixer: AdversarialMixer, config: AdAutoMixConfig) -> None:
         super().__init__()
         self.mixer = mixer
         self.config = config
         self.plain_weight = 1 - config.rho
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
 
     @torch.no_grad()
     def forward(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ class AttentiveMix(Policy):
     """
 
     cost: ClassVar[Cost] = "L"
+    extra_requirement = "a trained network, which stays frozen"
 
     def __init__(
         self,
@@ -56,6 +57,11 @@ class AttentiveMix(Policy):
             network = _LastMap(frozen_network(backbone, weights, size=size, images_use=images_use))
         self.network = network.requires_grad_(False)
         self.train()
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(network=nn.Conv2d(3, 4, 3, stride=2, padding=1))
 
     def train(self, mode: bool = True) -> AttentiveMix:  # noqa: ARG002 - frozen, whatever the host does
         """Stay in eval mode: BatchNorm's statistics are frozen with the weights."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from samix.mixup.pairing import Pairing
@@ -134,6 +135,23 @@ class Policy(nn.Module, ABC):
 
     plain_weight: float = 0.0
     """Weight of the loss of un-mixed images in a supervised host, as the method has it."""
+
+    Options: ClassVar[type[BaseModel] | None] = None
+    """Model of the options that parameters may set; None: they are the keywords of `__init__`."""
+
+    uses_mixer: ClassVar[Literal["none", "online", "pretrained"]] = "none"
+    """Whether it has a Mixer that is trained together with the backbone, or one that was trained before."""
+
+    default_alpha: ClassVar[float] = 1.0
+    """alpha of lam ~ Beta(alpha, alpha) as published, for data sets without one in `samix.config.alphas`."""
+
+    extra_requirement: ClassVar[str | None] = None
+    """What it requires besides the fields `needs` and `after`, for the printed table."""
+
+    @classmethod
+    def example(cls) -> Self:
+        """A policy with its default options; networks of its own are small and untrained."""
+        return cls()
 
     def drawn(self, lam: Ratio, generator: np.random.Generator) -> tuple[Policy, Ratio]:  # noqa: ARG002
         """The policy that mixes this batch, and its lam: another one where there are several to draw from."""

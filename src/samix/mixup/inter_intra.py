@@ -22,6 +22,7 @@ class InterIntra(Policy):
     """
 
     cost: ClassVar[Cost] = "S"
+    default_alpha = 2.0
     needs: frozenset[Need] = frozenset({"labels"})
 
     def __init__(self, alpha_intra: float = 0.2) -> None:

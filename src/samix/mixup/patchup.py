@@ -35,6 +35,7 @@ class PatchUp(Policy):
     """
 
     cost: ClassVar[Cost] = "S"
+    default_alpha = 2.0
     inside = "maps"
     per_sample = True
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 import numpy as np
 from torch import Tensor, nn
 
+from samix.config.base import Config
+from samix.config.names import OneOf
 from samix.core.errors import ConfigError
+from samix.core.suggestions import did_you_mean
 from samix.mixup.base import Answer, Cost, Guides, Mixed, Need, Policy, Ratio, draw_lam, draw_lams
+from samix.mixup.registered import POLICIES
+
+
+class RandomChoiceOptions(Config):
+    """Options of policy random_choice; see the class."""
+
+    policies: tuple[Annotated[str, OneOf(POLICIES)], ...] = ("mixup", "cutmix")
+    alphas: tuple[float | None, ...] = (0.8, 1.0)
+    probabilities: tuple[float, ...] | None = None
 
 
 class RandomChoice(Policy):
@@ -21,6 +33,8 @@ class RandomChoice(Policy):
     """
 
     cost: ClassVar[Cost] = "S"
+    Options = RandomChoiceOptions
+    extra_requirement = "what its policies need"
 
     def __init__(
         self,
@@ -87,10 +101,8 @@ def _check(
 
 
 def _built(policy: str | Policy) -> Policy:
-    from samix.mixup import POLICIES  # the table holds this class, too
-
     if isinstance(policy, Policy):
         return policy
     if policy not in POLICIES:
-        raise ConfigError(f"RandomChoice: no policy {policy!r}; there are {', '.join(sorted(POLICIES))}")
+        raise ConfigError(f"RandomChoice: there is no policy {policy!r}. {did_you_mean(policy, POLICIES)}.")
     return POLICIES[policy]()

@@ -27,6 +27,7 @@ class SnapMix(Policy):
     """
 
     cost: ClassVar[Cost] = "L"
+    default_alpha = 5.0
     needs: frozenset[Need] = frozenset({"labels", "cam"})
 
     def __init__(self, alpha: float = 5.0, probability: float = 1.0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ class SuperMix(Policy):
     """
 
     cost: ClassVar[Cost] = "L"
+    extra_requirement = "a trained classifier, which stays frozen"
     per_sample = True
 
     def __init__(
@@ -76,6 +77,11 @@ class SuperMix(Policy):
             network = _with_classes(frozen_network(backbone, weights, images_use=images_use), weights)
         self.network = network.requires_grad_(False)
         self.train()
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(network=nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4)))
 
     def train(self, mode: bool = True) -> SuperMix:  # noqa: ARG002 - frozen, whatever the host does
         """Stay in eval mode."""

@@ -6,16 +6,11 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from torch import nn
-
-from samix.config.adautomix import AdAutoMixConfig
-from samix.config.mixing import MaskAdjustConfig
-from samix.config.networks import BackboneConfig, MixerConfig
-from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP, SuperMix
-from samix.mixup.adautomix import AdversarialMixer
-from samix.nn import build_backbone
+from samix.config.options import options_model
+from samix.mixup.base import Policy
+from samix.mixup.registered import POLICIES
 from samix.nn.table import markdown
 
 HEADER = ("policy", "what it is", "cost", "needs, beside images", "options and their defaults")
@@ -62,15 +57,6 @@ _AFTER = {
     "attention": "attention of the class token in the mixed images",
     "attentions": "attention of every block in the mixed images",
 }
-_BESIDE = {
-    "attentivemix": "a trained network, which stays frozen",
-    "supermix": "a trained classifier, which stays frozen",
-    "random_choice": "what its policies need",
-    "automix": "a Mixer that is trained along",
-    "samix": "a Mixer that is trained along",
-    "adautomix": "a network of its own that is trained along; a classifier as its host",
-    "samix_p": "a trained bundle",
-}
 
 
 def refusal(policy: Policy | type[Policy], offer: Offer) -> str | None:
@@ -114,33 +100,20 @@ def refusal(policy: Policy | type[Policy], offer: Offer) -> str | None:
 
 
 def name_of(policy: Policy | type[Policy]) -> str:
-    """The policy's name in the table, or that of its class where it is not there."""
+    """The policy's name in the registry; that of its class if it is not registered."""
     kind = policy if isinstance(policy, type) else type(policy)
-    return {kind: name for name, kind in POLICIES.items()}.get(kind, kind.__name__)
+    return POLICIES.name_of(kind) or kind.__name__
 
 
 def example(name: str) -> Policy:
     """The policy called `name` with its default options; Mixers are small and untrained."""
-    kind = POLICIES[name]
-    if issubclass(kind, AdAutoMix):
-        return kind(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
-    if issubclass(kind, AttentiveMix):
-        return kind(network=nn.Conv2d(3, 4, 3, stride=2, padding=1))
-    if issubclass(kind, SuperMix):
-        return kind(network=nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4)))
-    if not issubclass(kind, SAMix):
-        return kind()
-    if not issubclass(kind, SAMixP):
-        return kind(Mixer(8, MixerConfig()), MaskAdjustConfig())
-    backbone = build_backbone(BackboneConfig(channels=(4, 4, 6, 8)))
-    grey = [0.5] * 3, [0.25] * 3
-    return kind(backbone, Mixer(6, MixerConfig()), MaskAdjustConfig(), trained_on=grey)
+    return POLICIES[name].example()
 
 
 def policy_rows() -> list[tuple[str, ...]]:
     """One row of strings, as HEADER names them, for each policy."""
     return [
-        (name, _what(kind), kind.cost, _needs(name, example(name)), _options(kind))
+        (name, _what(kind), kind.cost, _needs(example(name)), _options(kind))
         for name, kind in POLICIES.items()
     ]
 
@@ -177,19 +150,16 @@ def _what(kind: type[Policy]) -> str:
     return (inspect.getdoc(inspect.getmodule(kind)) or "").splitlines()[0].rstrip(".")
 
 
-def _needs(name: str, policy: Policy) -> str:
+def _needs(policy: Policy) -> str:
     wanted = [_NEEDS[need] for need in sorted(policy.needs)]
     later = [_AFTER[answer] for answer in sorted(policy.after)]
-    return "; ".join([*wanted, *later, *filter(None, [_BESIDE.get(name)])]) or "-"
+    return "; ".join([*wanted, *later, *filter(None, [policy.extra_requirement])]) or "-"
 
 
 def _options(kind: type[Policy]) -> str:
-    """name=default of each keyword, other choices in brackets; a Mixer has parameters of its own."""
-    if issubclass(kind, (SAMix, AdAutoMix)) or "__init__" not in vars(kind):
-        return "-"
-    hints = get_type_hints(kind.__init__)
-    given = inspect.signature(kind).parameters.values()
-    return ", ".join(_option(one.name, one.default, hints[one.name]) for one in given)
+    """name=default of each option, other choices in brackets."""
+    fields = options_model(kind).model_fields
+    return ", ".join(_option(name, one.default, one.annotation) for name, one in fields.items()) or "-"
 
 
 def _option(name: str, default: Any, hint: Any) -> str:

@@ -51,13 +51,8 @@ def figures(probe: WeightsFile, kind: str = "") -> dict[str, float]:
     """Figures of one probe in %, their names beginning with `kind`; top-1 is the median of the last 10
     epochs.
     """
-    about = probe.metadata
-    return {
-        f"linear.{kind}top1": about["top1"]["median"],
-        f"linear.{kind}top1_last": about["top1"]["last"],
-        f"linear.{kind}top5": about["top5"]["median"],
-        f"knn.{kind}top1": about["knn_top1"],
-    }
+    found = probe.metadata["figures"].items()
+    return {f"{protocol}.{kind}{key}": value for protocol, named in found for key, value in named.items()}
 
 
 def score_probes(

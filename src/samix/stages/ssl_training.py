@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from samix.config.mixing import TRAINED_ALONG, SSLMixerTrainingConfig
+from samix.config.mixing import SSLMixerTrainingConfig
 from samix.config.settings import Settings
 from samix.stages import mixer_pretraining
 from samix.stages.mixer_pretraining import LABELS, label_fields
+from samix.stages.policies import policy_without_mixer, uses_mixer
 from samix.stages.stage import Stage, Step, Task, Upstream
 
 if TYPE_CHECKING:
@@ -20,19 +21,19 @@ BUNDLE = "mixer_pretraining.bundle_weights"
 
 def no_mixer(settings: Settings) -> str | None:
     """See `Reason`: of the frozen Mixer."""
-    name = settings.ssl_training.policy.name
-    return None if name == "samix_p" else f"policy {name} needs no Mixer"
+    return policy_without_mixer(settings.ssl_training.policy)
 
 
 def no_labels(settings: Settings) -> str | None:
     """See `Reason`: of the pseudo labels."""
-    policy, mixer = settings.ssl_training.policy, settings.mixer_pretraining
-    if policy.name in TRAINED_ALONG:
+    policy = settings.ssl_training.policy
+    mixer = uses_mixer(policy)
+    if mixer == "online":
         return mixer_pretraining.no_labels(settings)
-    if policy.name == "samix_p":
-        needed = mixer.mask_adjust.mode == "auto_label"
+    if mixer == "pretrained":
+        needed = settings.mixer_pretraining.mask_adjust.mode == "auto_label"
     else:
-        from samix.jobs.labels import uses_labels  # a policy's class says it, and that needs torch
+        from samix.jobs.labels import uses_labels
 
         needed = policy.name != "none" and uses_labels(policy, None, None)
     return None if needed else f"policy {policy.name} needs no pseudo labels"

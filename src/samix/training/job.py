@@ -55,8 +55,8 @@ class Job:
         return False
 
     @property
-    def named(self) -> Iterable[type]:
-        """Classes that the fields name; the code of the modules that define them is part of the job."""
+    def named(self) -> Iterable[Any]:
+        """Classes and functions that the fields name; the code of their modules is part of the job."""
         return ()
 
     @cached_property

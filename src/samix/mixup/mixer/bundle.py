@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ class SAMixP(SAMix):
     always in eval mode and take no gradient (SAMix, pre-trained Mixer).
     """
 
+    uses_mixer = "pretrained"
+    extra_requirement = "a trained bundle"
     scale: Tensor
     shift: Tensor
 
@@ -49,6 +51,13 @@ class SAMixP(SAMix):
         self.register_buffer("scale", scale)
         self.register_buffer("shift", shift)
         self.train()
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        backbone = build_backbone(BackboneConfig(channels=(4, 4, 6, 8)))
+        grey = [0.5] * 3, [0.25] * 3
+        return cls(backbone, Mixer(6, MixerConfig()), MaskAdjustConfig(), trained_on=grey)
 
     @classmethod
     def from_file(cls, path: Path | str, images_use: Normalisation | None = None) -> SAMixP:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from samix.config.base import Config
 from samix.config.mixing import MaskAdjustConfig
+from samix.config.networks import MixerConfig
 from samix.mixup.base import Cost, Guides, Mixed, Need, Policy, blend
 from samix.mixup.mixer.masks import adjust_mask
 from samix.mixup.mixer.mixer import Mixer
+
+
+class NoOptions(Config):
+    """A Mixer has parameters of its own, those of its training."""
 
 
 class SAMix(Policy):
@@ -19,6 +25,9 @@ class SAMix(Policy):
 
     cost: ClassVar[Cost] = "T"
     plain_weight = 1.0
+    Options = NoOptions
+    uses_mixer: ClassVar[Literal["none", "online", "pretrained"]] = "online"
+    extra_requirement: ClassVar[str | None] = "a Mixer that is trained along"
 
     def __init__(self, mixer: Mixer, adjust: MaskAdjustConfig) -> None:
         super().__init__()
@@ -26,6 +35,11 @@ class SAMix(Policy):
         self.adjust = adjust
         by_label: set[Need] = {"labels"} if adjust.mode == "auto_label" else set()
         self.needs = frozenset[Need]({"maps"}) | by_label
+
+    @classmethod
+    def example(cls) -> Self:
+        """See Policy."""
+        return cls(Mixer(8, MixerConfig()), MaskAdjustConfig())
 
     @torch.no_grad()
     def forward(

@@ -52,7 +52,7 @@ class RegionHead(nn.Module):
         return features.mean(dim=(2, 3))
 
 
-def build_detector(
+def build_faster_rcnn_c4(
     backbone: Backbone, classes: int, config: DetectorConfig, *, mean: Sequence[float], std: Sequence[float]
 ) -> FasterRCNN:
     """Build the detector on a copy of `backbone` with its present weights; all layers are trained.

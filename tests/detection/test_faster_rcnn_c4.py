@@ -7,7 +7,7 @@ from samix.config.detection import DetectorConfig
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
-from samix.detection.model import build_detector
+from samix.detection.faster_rcnn_c4 import build_faster_rcnn_c4
 from samix.nn import build_backbone
 
 CONFIG = DetectorConfig(min_size=(64,), max_size=64)
@@ -28,7 +28,7 @@ def backbone():
 def detector_of(backbone, **options):
     torch.manual_seed(0)
     config = DetectorConfig(**{**CONFIG.model_dump(), **options})
-    return build_detector(backbone, 3, config, mean=MEAN, std=STD)
+    return build_faster_rcnn_c4(backbone, 3, config, mean=MEAN, std=STD)
 
 
 def losses_of(detector):
