@@ -6,7 +6,7 @@ from samix.config.mixing import PolicyConfig
 
 
 def uses_mixer(policy: PolicyConfig) -> str:
-    """ "none", "online" for a Mixer that is trained together with the network, or "pretrained"."""
+    """Value of `Policy.uses_mixer`; "none" without a policy."""
     if policy.name == "none":
         return "none"
     from samix.mixup import POLICIES
