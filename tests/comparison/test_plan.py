@@ -76,7 +76,10 @@ def test_a_policy_that_cannot_work_on_a_backbone_is_refused(host):
             {"changes": {"supervised.batch_size": 999}},
             "entry x, backbone resnet18: supervised.batch_size is 999",
         ),
-        ({"options": {"spektrum": "full"}}, "entry x, backbone resnet18: policy.options of fmix: .*spektrum"),
+        (
+            {"options": {"spektrum": "full"}},
+            "entry x: sl_training.policy: options.spektrum: unknown. Did you mean 'spectrum'",
+        ),
     ],
 )
 def test_a_mistake_is_an_error_that_names_the_entry(entry, message):

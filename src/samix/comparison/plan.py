@@ -11,6 +11,7 @@ from samix.config.alphas import default_alpha, family_of
 from samix.config.comparison import BackboneEntry, ComparisonConfig, Variant
 from samix.config.settings import Settings
 from samix.core.errors import ConfigError, IncompatibleError, SamixError
+from samix.mixup import POLICIES
 from samix.stages import CHAINS
 from samix.stages.checks import check_settings
 
@@ -81,7 +82,8 @@ def _changes(
         alpha = variant.alpha
         if alpha is None:
             family = family_of(settings.model.backbone.name)
-            alpha = default_alpha(variant.policy, config.alphas or card["source"], family)
+            own = POLICIES[variant.policy].default_alpha if variant.policy != "none" else 1.0
+            alpha = default_alpha(variant.policy, config.alphas or card["source"], family, own)
         policy = {"name": variant.policy, "alpha": alpha, "options": variant.options}
         changes[f"{chain.trained}.policy"] = policy
     return {**changes, **variant.changes}

@@ -34,7 +34,12 @@ class LinearJob(Job):
     @property
     def named(self) -> Iterable[Callable[..., Any]]:
         """The protocols."""
-        return [EVALUATIONS[name] for name in self.config.protocols]
+        return (EVALUATIONS[name] for name in self.protocols)
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the protocols, linear first."""
+        return list(dict.fromkeys(("linear", *self.config.protocols)))
 
 
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
@@ -57,8 +62,10 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
         "labels": {split: store.labels.to(accelerator.device) for split, store in stores.items()},
     }
     found = {}
-    for name in dict.fromkeys(("linear", *job.config.protocols)):
-        train = partial(fit, job=job, accelerator=accelerator, name=name)
+    for name in job.protocols:
+        # the linear classifier is the job's own training, whose random stream is called "fit"
+        stream = "fit" if name == "linear" else name
+        train = partial(fit, job=job, accelerator=accelerator, name=stream)
         found[name] = EVALUATIONS[name](Frozen(**shared, fit=train))
     if accelerator.is_main_process:
         tensors = {key: tensor for one in found.values() for key, tensor in one.tensors.items()}

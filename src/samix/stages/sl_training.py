@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from samix.config.mixing import MixerTrainingConfig
 from samix.config.settings import Settings
+from samix.stages.policies import policy_without_mixer
 from samix.stages.stage import Stage, Step, Task, Upstream
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ BUNDLE = "mixer_pretraining_sl.bundle_weights"
 
 def no_mixer(settings: Settings) -> str | None:
     """See `Reason`: of the frozen Mixer."""
-    name = settings.sl_training.policy.name
-    return None if name == "samix_p" else f"policy {name} needs no Mixer"
+    return policy_without_mixer(settings.sl_training.policy)
 
 
 def train_classifier(settings: Settings, images: Images, upstream: Upstream, seed: int) -> Any:

@@ -9,6 +9,7 @@ from samix.config.mixing import SSLMixerTrainingConfig
 from samix.config.settings import Settings
 from samix.stages import mixer_pretraining
 from samix.stages.mixer_pretraining import LABELS, label_fields
+from samix.stages.policies import policy_without_mixer, uses_mixer
 from samix.stages.stage import Stage, Step, Task, Upstream
 
 if TYPE_CHECKING:
@@ -20,23 +21,20 @@ BUNDLE = "mixer_pretraining.bundle_weights"
 
 def no_mixer(settings: Settings) -> str | None:
     """See `Reason`: of the frozen Mixer."""
-    name = settings.ssl_training.policy.name
-    return None if name == "samix_p" else f"policy {name} needs no Mixer"
+    return policy_without_mixer(settings.ssl_training.policy)
 
 
 def no_labels(settings: Settings) -> str | None:
     """See `Reason`: of the pseudo labels."""
-    policy, mixer = settings.ssl_training.policy, settings.mixer_pretraining
-    needed = False
-    if policy.name == "samix_p":
-        needed = mixer.mask_adjust.mode == "auto_label"
-    elif policy.name != "none":
-        # attributes of the policy's class, whose import brings torch
+    policy = settings.ssl_training.policy
+    mixer = uses_mixer(policy)
+    if mixer == "online":
+        return mixer_pretraining.no_labels(settings)
+    if mixer == "pretrained":
+        needed = settings.mixer_pretraining.mask_adjust.mode == "auto_label"
+    else:
         from samix.jobs.labels import uses_labels
-        from samix.mixup import POLICIES
 
-        if POLICIES[policy.name].uses_mixer == "online":
-            return mixer_pretraining.no_labels(settings)
         needed = uses_labels(policy, None, None)
     return None if needed else f"policy {policy.name} needs no pseudo labels"
 
