@@ -83,8 +83,9 @@ def _resized(images: Tensor, boxes: Boxes) -> Tensor:
 def _sources(size: int, start: Tensor, end: Tensor) -> Tensor:
     """(n, size): the place of the whole that each place from start (n,) to end (n,) shows, the nearest.
 
-    floor(place * float32(size / side)), as torch's interpolation computes it.
+    floor(place * float32(size / side)), as torch's interpolation computes it, whatever the images' type.
     """
     place = torch.arange(size, device=start.device) - start[:, None]
-    scale = size / (end - start).clamp(min=1).float()
-    return (place.float() * scale[:, None]).floor().long().clamp(0, size - 1)
+    # a tensor is divided, since for a number torch multiplies by the rounded reciprocal
+    scale = torch.full_like(start, size, dtype=torch.float32) / (end - start).clamp(min=1)
+    return (place.to(torch.float32) * scale[:, None]).floor().long().clamp(0, size - 1)
