@@ -1,7 +1,17 @@
-"""Mixup policies: every policy mixes images with their partners by draws that were made before.
+"""Mixup policies: rules that mix the images of a batch with their partners.
 
-`POLICIES` has the class of every policy by its name in `samix.config.registry`; classes may be imported from
-here or from their own modules.
+A mix has three steps. `draw_policy` draws all random numbers of a step on the host: a `Pairing` (the partner
+of each image) and the draws of the policy. `expanded` moves them to the device. `mix` then is a pure function
+of images and draws: it calls the `Policy` and returns a `Mixed`, which contains the mixed images, the rows of
+their parents and the weights of the parents' labels. `mix_batch` does all three in one call.
+
+A policy never shuffles images and never mixes labels: losses compute the targets from the parents and weights
+of the `Mixed`. Its `requires` lists the fields of `ImageInfo` that it reads besides the pixels (maps, labels,
+saliency, attention); an `Adapter` computes them with the trained network and passes the mixed images through
+it. The weights of some policies follow from the network's outputs (`Policy.reweight`).
+
+`POLICIES` contains the class of every policy by its name in `samix.config.registry`; classes can be imported
+from this package or from their own modules.
 """
 
 from samix.mixup.batch import MixedBatch, mix_batch, mixed_term

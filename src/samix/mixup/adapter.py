@@ -36,8 +36,8 @@ class Network(Protocol):
 class Adapter:
     """The trained network, as policies use it.
 
-    outputs_of: what the network returns -> the outputs of the loss; head: the layer that makes logits of
-    pooled features, None if the outputs are no logits.
+    outputs_of: result of the network -> inputs of the loss; head: the layer that computes logits from pooled
+    features, None if the outputs are not logits.
     """
 
     network: Network
@@ -55,7 +55,7 @@ class Adapter:
     def info_for(
         self, policy: Policy, images: Tensor, known: ImageInfo, loss_of: Callable[[Tensor], Tensor]
     ) -> ImageInfo:
-        """`known`, and what else the policy requires for images (N, 3, H, W).
+        """`known`, completed by the other fields that the policy requires, for images (N, 3, H, W).
 
         The network runs in evaluation mode, so that its statistics and its gradients stay as they are.
         loss_of: outputs -> losses (N,) of the un-mixed images.
@@ -119,7 +119,7 @@ def capabilities_of(
 ) -> Capabilities:
     """Capabilities of a training with this backbone.
 
-    labels: of the images; classes: outputs are logits of these; one_view: both parents are of one batch.
+    labels: images have labels; classes: outputs are logits of these; one_view: both parents are in one batch.
     """
     return Capabilities(
         labels=labels,

@@ -1,4 +1,4 @@
-"""Mix a batch in a training loop of one's own, in one call."""
+"""Mix a batch in a user's own training loop, in one call."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def mix_batch(
 ) -> MixedBatch:
     """Pair the images of a batch (N, 3, H, W), N >= 2, draw lam ~ Beta(alpha, alpha), and mix.
 
-    All random numbers come from `generator`. lam: replaces the drawn one. info: what the policy requires
-    besides the pixels (`policy.requires`); an `Adapter` computes it, and mixes features. shape: sizes of the
-    batch with those inside the network (`Adapter.shape`), if the policy mixes maps or patches of a
-    transformer; None: sizes of the images alone.
+    All random numbers come from `generator`. lam: replaces the drawn one. info: the fields that the policy
+    requires besides the pixels (`policy.requires`); an `Adapter` computes them, and mixes features. shape:
+    sizes of the batch with those inside the network (`Adapter.shape`), required if the policy mixes maps or
+    patches of a transformer; None: sizes of the images only.
     Raises: ValueError for a single image, or if the policy requires sizes inside the network.
     """
     order = torch.Generator().manual_seed(int(generator.integers(2**63)))

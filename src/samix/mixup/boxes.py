@@ -15,7 +15,7 @@ from samix.mixup.lam import pair_weights
 
 
 class Box(NamedTuple):
-    """Rows top to bottom and columns left to right, both without their end; may be empty."""
+    """Rows from top to bottom and columns from left to right, ends excluded; may be empty."""
 
     top: int
     bottom: int

@@ -1,4 +1,4 @@
-"""Draws of a whole mix: made on the host before the step, moved to the device in one copy per type."""
+"""Draws of a mix: made on the host before the step, moved to the device in one copy per type."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def draw_policy(
 ) -> MixDraws:
     """Resolve the member that mixes the batch, then draw its random numbers, in this order.
 
-    pair: draws the pairing for the member, from another stream; called if it has no rule of its own.
+    pair: draws the pairing for the member, from another stream; called unless the member chooses partners.
     Raises: ValueError for one lam per sample if the member takes only one per batch.
     """
     path, lam = policy.resolve(lam, rng)
@@ -62,9 +62,9 @@ def expanded(policy: Policy, draws: MixDraws, shape: BatchShape, device: torch.d
 
 
 def to_device(tree: T, device: torch.device) -> T:
-    """The same named tuples with their tensors on the device, in one copy for each type of number.
+    """The same named tuples with their tensors on the device, in one copy per dtype.
 
-    Nothing waits for the device. Tensors that are not on the host stay where they are.
+    Does not wait for the device. Tensors that are not on the host stay where they are.
     """
     if device.type == "cpu":
         return tree
@@ -75,7 +75,7 @@ def to_device(tree: T, device: torch.device) -> T:
     for dtype in {tensor.dtype for tensor in tensors}:
         alike = [tensor for tensor in tensors if tensor.dtype == dtype]
         packed = torch.cat([tensor.flatten() for tensor in alike])
-        if device.type == "cuda":  # from other memory the copy would wait
+        if device.type == "cuda":  # from memory that is not pinned the copy would wait
             packed = packed.pin_memory()
         packed = packed.to(device, non_blocking=True)
         parts = torch.split(packed, [tensor.numel() for tensor in alike])
@@ -85,7 +85,7 @@ def to_device(tree: T, device: torch.device) -> T:
 
 
 def for_graph(tree: T) -> T:
-    """The same draws without host values of the eager fast path: the step is then one graph."""
+    """The same draws without the host values of the eager fast path, so that the step is one graph."""
     if isinstance(tree, HostOnly):
         return None  # type: ignore[return-value]
     if isinstance(tree, tuple):

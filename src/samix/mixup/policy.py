@@ -1,4 +1,4 @@
-"""The interface of every policy: what it requires, what it draws, and the mixed images it returns."""
+"""The interface of every policy: its requirements, its draws and the mixed images that it returns."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Mixed:
 
     images (M, 3, H, W); index (K, M) int64, the row of each parent in this rank's batch, or with `everywhere`
     in the global batch; weights (K, M) float32 of the parents' labels, which need not sum to 1. own_first:
-    row 0 of `index` is the image itself, which holds for all policies of two parents. mask (M, 1, H, W) of
+    row 0 of `index` is the image itself, which is true of all policies with two parents. mask (M, 1, H, W) of
     the first parent, or (K, M, 1, H, W) for more than two; None if the policy has none.
 
     features: the mixing that the network applies to its features; `images` are the first parents then.
@@ -128,14 +128,14 @@ class Mixed:
 
 
 class Policy(nn.Module, ABC):
-    """A rule by which images become mixed images. It never shuffles, mixes labels or changes its inputs.
+    """A rule that mixes images. It never shuffles, mixes labels or changes its inputs.
 
     Randomness is drawn on the host before the step (`draw`); `forward` and `reweight` are pure functions of
-    tensors and these draws, dropout inside a trained Mixer excepted.
+    tensors and these draws, except for dropout inside a trained Mixer.
     """
 
     cost: ClassVar[Cost]
-    """static: no model is called; saliency: gradients or another model; attention: of a transformer;
+    """static: calls no model; saliency: gradients or another model; attention: attention of a transformer;
     learned: a network that is trained for mixing."""
 
     requires: frozenset[Requirement] = frozenset()
@@ -186,11 +186,11 @@ class Policy(nn.Module, ABC):
         return cls()
 
     def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:  # noqa: ARG002
-        """The member of a choice of policies that mixes this batch, as `member` takes it, and its lam."""
+        """Path for `member` to the policy that mixes this batch, () for this policy, and its lam."""
         return (), lam
 
     def member(self, path: tuple[int, ...]) -> Policy:  # noqa: ARG002
-        """The policy that `resolve` named: itself unless it is a choice of policies."""
+        """The policy at a path from `resolve`: itself unless it is a choice of policies."""
         return self
 
     @abstractmethod
@@ -205,7 +205,7 @@ class Policy(nn.Module, ABC):
         return draws
 
     def info_from(self, images: Tensor, info: ImageInfo) -> ImageInfo:  # noqa: ARG002
-        """Information on `images` (N, 3, H, W): the given one, completed by what the policy computes."""
+        """`info` on `images` (N, 3, H, W), completed by the fields that the policy computes."""
         return info
 
     def choose_partners(self, info: ImageInfo, n: int, device: torch.device) -> Tensor:  # noqa: ARG002

@@ -1,6 +1,6 @@
-"""Table of the mixup policies and of where each of them works, which `samix table policies` prints.
+"""Table of the mixup policies and of the scenarios in which each works, printed by `samix table policies`.
 
-Hosts call `incompatibility` before they train; the matrix consists of its results.
+`incompatibility` is called before training; the matrix consists of its results.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from samix.core.markdown import markdown
 from samix.mixup.policy import Policy
 from samix.mixup.registered import POLICIES
 
-HEADER = ("policy", "what it is", "cost", "requires, besides images", "options and their defaults")
+HEADER = ("policy", "name and source", "cost", "requires, besides images", "options and their defaults")
 
 
 class Capabilities(NamedTuple):
-    """What a training offers to a policy.
+    """Properties of a training that policies depend on.
 
-    labels: (pseudo) labels of the images; classes: its network's outputs are logits of these; one_size: the
-    network takes images of one size only, as transformers do; attention: it has a class token that attends
-    to patches; features: its features can be mixed, both parents being of one batch; maps: they are (N, C, h,
-    w) after every stage.
+    labels: there are labels or pseudo labels of the images; classes: the network's outputs are logits of
+    these; one_size: the network takes images of one size only, as transformers do; attention: the network has
+    a class token that attends to patches; features: features can be mixed, as both parents are in one batch;
+    maps: features are (N, C, h, w) after every stage.
     """
 
     labels: bool
@@ -42,7 +42,7 @@ SCENARIOS = {
     "instance, CNN": Capabilities(labels=False, classes=False),
     "instance, ViT": Capabilities(labels=False, classes=False, **_VIT),
 }
-"""Hosts of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without."""
+"""Trainings of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without labels."""
 
 _REQUIRES = {
     "maps": "feature maps of the momentum network",
@@ -62,7 +62,7 @@ _REQUIRES_OUTPUTS = {
 def incompatibility(policy: Policy | type[Policy], capabilities: Capabilities) -> str | None:
     """Why a training with these capabilities cannot use `policy`, and what to do; None if it can.
 
-    For a class the answer is that of its default options.
+    For a class: that of a policy with its default options.
     """
     name = name_of(policy)
     if policy.resizes and capabilities.one_size:
@@ -102,7 +102,7 @@ def incompatibility(policy: Policy | type[Policy], capabilities: Capabilities) -
 
 
 def name_of(policy: Policy | type[Policy]) -> str:
-    """The policy's name in the registry; that of its class if it is not registered."""
+    """The policy's name in the registry, or the name of its class if it is not registered."""
     kind = policy if isinstance(policy, type) else type(policy)
     return POLICIES.name_of(kind) or kind.__name__
 
@@ -137,18 +137,18 @@ def report() -> str:
     parts = [
         "## Policies",
         table,
-        "Cost: static, no model is called; saliency, gradients or another model; attention of a transformer; "
-        "learned, a network that is trained for mixing.",
+        "Cost: static, calls no model; saliency, gradients or another model; attention, attention of a "
+        "transformer; learned, a network that is trained for mixing.",
         "## Scenarios",
         matrix,
-        "Reasons of refusals, as raised before training:",
+        "Reasons for refusals, as raised before training:",
         "\n".join(f"* {reason}" for reason in sorted(filter(None, reasons))),
     ]
     return "\n\n".join(parts)
 
 
 def _what(kind: type[Policy]) -> str:
-    """The first line of its module: what it is and whose."""
+    """First line of the module's docstring: name and source."""
     return (inspect.getdoc(inspect.getmodule(kind)) or "").splitlines()[0].rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""What policies for transformers share: the grid of patches, and shares of the attention to them."""
+"""Functions shared by policies for transformers: the grid of patches, and shares of the attention to them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def backbone_grid(shape: BatchShape, patch: int, name: str) -> Grid:
 
 
 def grid_of(shape: BatchShape, patch: int, name: str) -> Grid:
-    """The grid of patches of `patch` x `patch` pixels. Raises: ConfigError if they leave a rest."""
+    """The grid of patches of `patch` x `patch` pixels. Raises: ConfigError if they do not fit the images."""
     height, width = shape.height, shape.width
     if height % patch or width % patch:
         raise ConfigError(
@@ -66,15 +66,15 @@ def in_pixels(mask: Tensor, images: Tensor) -> Tensor:
     """A mask of patches (n, 1, h, w) -> of pixels (N, 1, H, W) of images (N, 3, H, W); n is 1 or N."""
     height, width = images.shape[-2:]
     count, _, rows, columns = mask.shape
-    # exact whatever the sizes are, which nearest interpolation by a rounded factor is not
+    # exact for all sizes; nearest interpolation by a rounded factor is not
     wide = mask[:, :, :, None, :, None].expand(-1, -1, -1, height // rows, -1, width // columns)
     return wide.reshape(count, 1, height, width).expand(len(images), -1, -1, -1)
 
 
 def share_inside(mask: Tensor, attention: Tensor) -> Tensor:
-    """(N,): the share of the attention (N, 1, h, w) lies in the mask (N or 1, 1, h, w).
+    """(N,): the share of the attention (N, 1, h, w) that lies in the mask (N or 1, 1, h, w).
 
-    Without any attention, the share of the mask.
+    If the attention is 0 everywhere: the share of the mask.
     """
     positive = attention + 1e-12
     share: Tensor = (mask * positive).sum((1, 2, 3)) / positive.sum((1, 2, 3))

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 from samix.config.networks import MixerConfig, UpsampleMode
 
 LOGIT_LIMIT = 1e25
-"""Attention logits are kept inside: an infinite one would make its row NaN."""
+"""Largest absolute value of attention logits: an infinite one would make its row NaN."""
 
 NAN_MASK = 1e-4
-"""Mask of the second parent where the computed one is NaN: the pixel stays the first parent's."""
+"""Mask of the second parent at pixels where the computed one is NaN: they stay the first parent's."""
 
 T = TypeVar("T", float, UpsampleMode)
 
@@ -51,9 +51,9 @@ class Mixer(nn.Module):
     code and weights; the paper states the mirrored, equivalent form. Options: see MixerConfig.
 
     Attention, its product with the content and the sigmoid are float32 under autocast. From finite queries
-    and keys in half precision nothing overflows there, so nothing is computed once more in float64: logits
-    are clamped and a NaN in the mask, then a sign of NaN maps or weights, is replaced without a look at the
-    values, which would wait for the device. The gradient through such a value stays NaN.
+    and keys in half precision nothing overflows there, so nothing is recomputed in float64: logits are
+    clamped, and a NaN in the mask, which can only come from NaN maps or weights, is replaced without a check
+    of the values, which would wait for the device. The gradient through such a value stays NaN.
     """
 
     def __init__(self, channels: int, config: MixerConfig) -> None:
@@ -74,7 +74,7 @@ class Mixer(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def draw(self, rng: np.random.Generator, lam: float) -> MixerDraws:
-        """One of rescale_k and one of upsample if they are lists, in this order; lam in [0, 1]."""
+        """Draw one of rescale_k and one of upsample if they are lists, in this order; lam in [0, 1]."""
         scale = rescale_lam(lam, _one_of(self.config.rescale_k, rng))
         mode = _one_of(self.config.upsample, rng)
         pairs = torch.tensor([[lam, 1 - lam], [scale, 1 - scale]], dtype=torch.float64).float()
@@ -101,7 +101,7 @@ class Mixer(nn.Module):
             self.gamma.data.clamp_(0, 1)
 
     def _encode(self, maps: Tensor, share: Tensor, scale: Tensor) -> Tensor:
-        """The maps of a parent with its share of the mix in them; scale is the rescaled share."""
+        """The maps of a parent, with its share of the mix encoded in them; scale is the rescaled share."""
         if self.gamma is not None:
             return maps * (1 + self.gamma * scale)
         if self.config.encoding == "concat":
@@ -132,7 +132,7 @@ def rescale_lam(lam: float, k: float) -> float:
 
 
 def _projection(channels: int, out: int, config: MixerConfig) -> nn.Module:
-    """1x1 convolution to queries or keys; a norm makes its bias idle."""
+    """1x1 convolution to queries or keys, without a bias if a norm follows."""
     if config.qk_norm:
         return nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out))
     return nn.Conv2d(channels, out, 1)

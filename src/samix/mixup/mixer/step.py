@@ -20,7 +20,7 @@ from samix.mixup.policy import blend
 from samix.objectives import EtaBalanced, Objective, eta_balanced, sigmoid_negweight
 
 AUXILIARY_WEIGHT = 0.5
-"""Of the local term in loss: global_aux_local at the start of training (released SSL code)."""
+"""Weight of the local term in loss: global_aux_local at the start of training (released SSL code)."""
 
 
 class ParentInputs(NamedTuple):
@@ -94,8 +94,8 @@ def mixer_step(
 ) -> MixerStep | None:
     """Mask, mix, score: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
 
-    parents: first and second ones, the latter to be permuted by the pairing, which serves images, maps and
-    targets alike. The mask is not adjusted here: that is for the encoder's.
+    parents: the first and the second ones, the latter before the pairing permutes their images, maps and
+    targets. The mask is not adjusted here; only that of the encoder's branch is.
     Returns: None in a step without a loss for the Mixer.
     """
     if draws.mixer is None:

@@ -18,10 +18,10 @@ from samix.mixup.policy import Mixed, PairInfo, Policy
 
 
 class AdversarialMixer(nn.Module):
-    """K feature maps and their shares in, K masks out that sum to 1 at every pixel (AdAutoMix, generator)."""
+    """From K feature maps and their shares to K masks that sum to 1 at every pixel (AdAutoMix, generator)."""
 
     def __init__(self, channels: int, init_std: float) -> None:
-        """channels: C of the maps, >= 2; init_std: of the first weights."""
+        """channels: C of the maps, >= 2; init_std: standard deviation of the initial weights."""
         super().__init__()
         half = channels // 2
         self.query = nn.Conv2d(channels + 1, half, 1)
@@ -53,8 +53,8 @@ class AdversarialMixer(nn.Module):
 
 
 class AdAutoMixDraws(NamedTuple):
-    """shares (K,) of the parents; rows (K, N) of the batch; linear: the linear mix alone, for a largest share
-    of 1 - lam_margin and more. K and linear select the graph.
+    """shares (K,) of the parents; rows (K, N) of the batch; linear: only the linear mix, if the largest share
+    is at least 1 - lam_margin. K and linear select the graph.
     """
 
     shares: Tensor
@@ -63,10 +63,10 @@ class AdAutoMixDraws(NamedTuple):
 
 
 class AdAutoMix(Policy):
-    """K images of the batch, mixed by masks that sum to 1; labels by the shares drawn before.
+    """K images of the batch, mixed by masks that sum to 1; the labels' weights are the drawn shares.
 
-    The shares are K uniform numbers over their sum, the given lam is not used. Of three and more parents each
-    is a permutation of the batch of its own, of two the first is the batch itself.
+    The shares are K uniform numbers over their sum; the given lam is not used. With three or more parents
+    each is its own permutation of the batch; with two, the first is the batch itself.
     """
 
     cost = "learned"
@@ -75,7 +75,7 @@ class AdAutoMix(Policy):
     classes = True
     Options = AdAutoMixConfig
     uses_mixer = "online"
-    extra_requirement = "a network of its own that is trained along; a classifier as its host"
+    extra_requirement = "its own network, trained together with a classifier"
 
     def __init__(self, mixer: AdversarialMixer, config: AdAutoMixConfig) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class AdAutoMix(Policy):
     def forward(
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: AdAutoMixDraws, info: PairInfo
     ) -> Mixed:
-        """See Policy; the partners are not used. A linear mix is the `extra` one.
+        """See Policy; the partners are not used. With three or more parents `extra` is the linear mix.
 
         Raises: ValueError if the maps are missing.
         """
@@ -124,7 +124,7 @@ class AdAutoMix(Policy):
 def draw_shares(config: AdAutoMixConfig, rng: np.random.Generator) -> np.ndarray:
     """Shares (K,) of the parents, uniform numbers over their sum.
 
-    They come first, so that the network's training can use the same ones with other parents.
+    They are drawn first, so that the training of the mixing network can use them with other parents.
     """
     k = int(rng.integers(2, config.parents + 1)) if config.random_parents else config.parents
     drawn = rng.beta(1, 1, size=k)
@@ -134,7 +134,7 @@ def draw_shares(config: AdAutoMixConfig, rng: np.random.Generator) -> np.ndarray
 def draw_parents(
     config: AdAutoMixConfig, shares: np.ndarray, n: int, rng: np.random.Generator
 ) -> AdAutoMixDraws:
-    """Permutations of the batch, one per parent; of two parents the first is the batch as it is."""
+    """Permutations of the batch, one per parent; with two parents the first is the batch itself."""
     rows = [rng.permutation(n) for _ in shares]
     if len(shares) == 2:
         rows[0] = np.arange(n)
@@ -143,5 +143,5 @@ def draw_parents(
 
 
 def weighted(images: Tensor, masks: Tensor) -> Tensor:
-    """Sum over parents of mask * images: (K, N, 3, H, W) by masks (K, N, 1, H, W), in the images' type."""
+    """Sum over K of mask * images: images (K, N, 3, H, W), masks (K, N, 1, H, W); in the images' type."""
     return torch.stack([mask.to(x.dtype) * x for mask, x in zip(masks, images, strict=True)]).sum(0)

@@ -19,21 +19,21 @@ EPSILON = 0.1
 """Weight of the entropy in the transport."""
 ITERATIONS = 100
 TOLERANCE = 0.1
-"""The transport is settled when the rows' potentials move by less in sum, as the batch's mean."""
+"""The transport is settled if the rows' potentials change by less (sum over rows, mean over the batch)."""
 
 
 class AlignMixDraws(NamedTuple):
-    """weights (2, N); move_second: whose features move, which selects the graph."""
+    """weights (2, N); move_second: whether the second parents' features move, which selects the graph."""
 
     weights: Tensor
     move_second: bool
 
 
 class AlignMix(Policy):
-    """Mixup of the last features before pooling, one image's laid over the other's by optimal transport.
+    """Mixup of the last features before pooling, aligned with each other by optimal transport.
 
-    With probability 1/2 the features of `second` are moved to the places of `first`, else the other way
-    round; no gradient passes through the transport. Published with alpha 2.
+    With probability 1/2 the features of `second` are moved to the places of `first`, else those of `first` to
+    the places of `second`; no gradient passes through the transport. Published with alpha 2.
     """
 
     cost = "static"
@@ -41,7 +41,7 @@ class AlignMix(Policy):
     per_sample = True
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> AlignMixDraws:
-        """See Policy: whose features move."""
+        """See Policy: draws whose features move."""
         return AlignMixDraws(pair_weights(lam, shape.images), bool(rng.random() < 0.5))
 
     def forward(
@@ -62,12 +62,12 @@ class AlignMix(Policy):
 
 @torch.no_grad()
 def alignment(first: Tensor, second: Tensor) -> Tensor:
-    """Which place of `second` each place of `first` goes to: P times the transport plan by Sinkhorn's steps.
+    """P times the transport plan from the places of `first` to those of `second`, by Sinkhorn's algorithm.
 
-    Costs are squared distances of features, marginals uniform, steps in logarithms. The steps after the
-    transport has settled are computed and left out, because to stop would be to wait for the device.
+    Costs are squared distances of features, marginals are uniform, steps are computed in logarithms. Steps
+    after the transport has settled are computed and discarded, because stopping would wait for the device.
     Args: features (N, C, h, w), P = h * w.   Returns: (N, P, P) float32, each column (a place of `second`)
-    with sum 1, rows nearly so.
+    with sum 1, rows approximately.
     """
     places = first[0, 0].numel()
     one, other = (features.float().flatten(2).mT for features in (first, second))

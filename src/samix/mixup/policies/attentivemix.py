@@ -19,17 +19,17 @@ from samix.mixup.unit_range import Channels
 
 
 class LamDraws(NamedTuple):
-    """lam of the batch as a host value: the number of cells follows from it, so the step is not one graph."""
+    """lam of the batch as a host value: the number of cells depends on it, so the step is not one graph."""
 
     lam: float
 
 
 class AttentiveMix(Policy):
-    """The cells of `first` that a frozen network responds to most stay, the rest is `second`.
+    """The cells of `first` with the strongest response of a frozen network stay; the rest is `second`.
 
-    Cells are those of the network's last map, 7 x 7 for images of 224 pixels, weighed by the mean over its
+    Cells are those of the network's last map, 7 x 7 for images of 224 pixels, ranked by the mean over its
     channels. cells: how many stay; None, AttentiveMix+: the share lam of them, rounded down, at least one.
-    The original takes 6. lam becomes the true share of `first`, for each sample.
+    The original uses 6. lam becomes the true share of `first` of each sample.
     """
 
     cost = "saliency"
@@ -48,12 +48,12 @@ class AttentiveMix(Policy):
         """Args:
         backbone, weights: the network, see `frozen_network`; timm's weights are downloaded.
         size: side to which images are resized for it.
-        mean, std: those the images were normalised by; they are converted to those of timm's weights.
-        network: instead of all of these a module of one's own, images (N, 3, H, W) -> maps (N, C, h, w). It
-            is frozen and kept in eval mode.
+        mean, std: those used to normalise the images, which are converted to those of timm's weights.
+        network: the user's own module, images (N, 3, H, W) -> maps (N, C, h, w), instead of the options
+            above. It is frozen and kept in eval mode.
 
         Raises: ConfigError for only one of mean and std, cells or a size below 1, or an unknown backbone;
-        DataError for weights that cannot be had.
+        DataError for weights that cannot be read or downloaded.
         """
         super().__init__()
         if (mean is None) != (std is None):
@@ -97,7 +97,7 @@ class AttentiveMix(Policy):
 
 
 class _LastMap(nn.Module):
-    """A frozen network that gives its last map instead of its logits."""
+    """A frozen network that returns its last map instead of its logits."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ _CHAINS, _DEPTH = 3, 3
 
 class AugMixDraws(NamedTuple):
     """steps, the operations of each of the 3 steps of 3 N chains; chain_weights (3, N) and share (N,); these
-    are on the host, as the number of images with an operation follows from them; weights (2, N).
+    are on the host, as the number of images with an operation depends on them; weights (2, N).
     """
 
     steps: tuple[Operations, ...]
@@ -34,10 +34,10 @@ class AugMix(Policy):
     """Each image is mixed with its own augmentations: no second image, and lam is 1.
 
     x_m = (1 - m) x + m sum_w w_w chain_w(x): three chains of 1 to 3 operations, weights ~ Dirichlet(1), m ~
-    Beta(1, 1), all drawn for each image. The Jensen-Shannon consistency of the method compares the network's
-    outputs for three views of one image, which is no way to mix images and labels: it is not here.
-    mean and std are those the images were normalised by, because the operations work on bytes; without them
-    each image is stretched from its darkest to its lightest value.
+    Beta(1, 1), all drawn for each image. The method's Jensen-Shannon consistency, a loss that compares the
+    network's outputs for three views of one image, is not implemented: it does not mix images or labels.
+    mean and std are those used to normalise the images, needed because the operations work on bytes; without
+    them each image is stretched from its darkest to its lightest value.
     """
 
     cost = "static"
@@ -51,7 +51,7 @@ class AugMix(Policy):
     ) -> None:
         """severity: levels are drawn from U(0.1, severity); 3 in the paper, 1 in its code for ImageNet.
 
-        all_operations: colour, contrast, brightness and sharpness as well, which ImageNet-C tests.
+        all_operations: use colour, contrast, brightness and sharpness as well, which ImageNet-C contains.
         Raises: ConfigError for only one of mean and std, or a severity outside [0.1, 10].
         """
         super().__init__()
@@ -93,7 +93,7 @@ def _chains(images: Tensor, steps: tuple[Operations, ...]) -> Tensor:
 
 
 def checked_severity(policy: str, severity: float) -> float:
-    """The severity. Raises: ConfigError if it is out of range."""
+    """`severity`. Raises: ConfigError if it is outside [0.1, 10]."""
     if not 0.1 <= severity <= 10:
         raise ConfigError(f"{policy}: severity is in [0.1, 10], not {severity}")
     return severity

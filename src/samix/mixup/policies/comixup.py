@@ -17,7 +17,7 @@ from samix.mixup.pairing import Pairing
 from samix.mixup.policy import Mixed, PairInfo, Policy
 
 _TOGETHER = 20
-"""Images whose masks are chosen together, at most: the partition size of the published code."""
+"""Most images whose masks are chosen together: the partition size of the published code."""
 
 
 class Groups(NamedTuple):
@@ -28,18 +28,18 @@ class Groups(NamedTuple):
 
 
 class CoMixup(Policy):
-    """The masks of up to 20 mixed images are chosen together, so that they are salient and unlike each other.
+    """The masks of up to 20 mixed images are chosen together, so that outputs are salient and different.
 
-    Every block of an output comes from one image of its group, a random part of the batch. The masks
-    minimise, see `joint_masks`: less saliency (each image's with mean 1 over the blocks); beta for each edge
-    between blocks of two images; gamma times the likeness of all outputs, sum o_j^T A o_j', as far as it is
-    above tau for an output on average; and eta times - log of a prior, the shares ~ Dirichlet(alpha) of an
-    output. A is (1 - omega) I + omega D: outputs should hold other images, and images whose most salient
-    blocks lie far from each other (D, the L1 distance over its maximum) should come into one output.
+    Every block of an output comes from one image of its group, a random part of the batch. The masks minimise
+    the sum of (see `joint_masks`): minus the saliency, which has mean 1 over the blocks of each image; beta
+    for each edge between blocks of two images; gamma times the similarity of all outputs, sum o_j^T A o_j',
+    as far as it exceeds tau per output; and eta times -log of a prior, the shares ~ Dirichlet(alpha) of an
+    output. A is (1 - omega) I + omega D: two outputs should contain different images, and images whose most
+    salient blocks are far apart (D, the L1 distance over its maximum) should be in the same output.
 
-    Blocks rather than pixels carry the terms, as the published beta, eta and tau make sense in no other
-    scale; D in [0, 1] is a choice made here. The given lam is not used: shares come from the masks, and a
-    label weighs as much as its image's pixels. The method trains on the plain images as well, with weight 1.
+    The terms are computed for blocks, not pixels, as the published beta, eta and tau have this scale; D in
+    [0, 1] is a choice of this project. The given lam is not used: shares come from the masks, and the weight
+    of a label is the share of its image's pixels. The method also trains on the plain images, with weight 1.
     """
 
     cost = "saliency"
@@ -57,7 +57,7 @@ class CoMixup(Policy):
         tau: float = 0.83,
         iterations: int = 4,
     ) -> None:
-        """blocks: to a side; iterations: times that each mask is chosen anew, given the others.
+        """blocks: number per side; iterations: how often each mask is chosen again, given the others.
 
         Raises: ConfigError for numbers out of range.
         """
@@ -73,9 +73,9 @@ class CoMixup(Policy):
         self.omega, self.tau = omega, tau
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> tuple[Groups, ...]:  # noqa: ARG002
-        """See Policy: a random partition into few groups of nearly one size, then their shares.
+        """See Policy: a random partition into few groups of nearly equal size, then their shares.
 
-        One entry for each size, larger first.
+        One entry per group size, the larger size first.
         """
         parts = _groups(shape.images, rng)
         priors = [rng.dirichlet(np.full(part.shape[1], self.alpha), part.shape) for part in parts]
@@ -119,7 +119,7 @@ class CoMixup(Policy):
 
 
 def _groups(n: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """A random partition of n rows into few groups of nearly one size: (G, m) for each size, larger first."""
+    """A random partition of n rows into few groups of nearly equal size: (G, m) per size, larger first."""
     order = rng.permutation(n)
     groups = -(-n // _TOGETHER)
     small, larger = divmod(n, groups)
@@ -135,7 +135,7 @@ def _composed(images: Tensor, sources: Tensor, index: Tensor) -> Mixed:
         place = torch.arange(size, device=images.device) * sources.shape[axis] // size
         sources = sources.index_select(axis, place)
     mixed = images.gather(0, sources[:, None].expand_as(images))
-    # rows that pad a smaller group stand for the image itself once more, and have no share
+    # rows that pad a smaller group repeat the image itself, and have no share
     first_time = torch.stack([(index[:k] != row).all(0) for k, row in enumerate(index)])
     masks = torch.stack([(sources == row[:, None, None]).float() for row in index])
     masks = masks * first_time[:, :, None, None]

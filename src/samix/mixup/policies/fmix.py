@@ -18,7 +18,7 @@ from samix.mixup.policy import Mixed, PairInfo, Policy, blend, two_parents
 
 class FMixDraws(NamedTuple):
     """weights (2, N); kept and half, scalars, pixels of the first and half of the ramp's length; seed of the
-    noise; normals, made on the device from the seed.
+    noise; normals, drawn on the device from the seed.
     """
 
     weights: Tensor
@@ -29,12 +29,12 @@ class FMixDraws(NamedTuple):
 
 
 class FMix(Policy):
-    """The brightest share lam of a random low-frequency image is `first`, the rest `second`; lam stays.
+    """The brightest share lam of a random low-frequency image is `first`, the rest `second`; lam is kept.
 
-    spectrum: "released", that of the published code, from which all published figures come: only the
-    horizontal frequencies 0 and 1; "full", the paper's, a whole half spectrum of complex normals. decay: the
-    amplitude falls with frequency ** -decay. max_soft: the border between the images is a ramp over the
-    2 * max_soft of the pixels whose brightness is closest to the threshold, less if lam leaves less.
+    spectrum: "released", that of the published code, with which all published figures were computed: only the
+    horizontal frequencies 0 and 1; "full", the paper's, a complete half spectrum of complex normals. decay:
+    the amplitude is frequency ** -decay. max_soft: the border between the images is a ramp over the share
+    2 * max_soft of the pixels, those whose brightness is closest to the threshold, less if lam leaves less.
     """
 
     cost = "static"
@@ -62,7 +62,7 @@ class FMix(Policy):
         return FMixDraws(weights, torch.tensor(kept), torch.tensor(half), int(rng.integers(2**63)))
 
     def expand(self, draws: FMixDraws, shape: BatchShape, device: torch.device) -> FMixDraws:
-        """See Policy: normals (2, H, W // 2 + 1), of which the released spectrum has two columns only."""
+        """See Policy: normals (2, H, W // 2 + 1); of the released spectrum (2, W // 2 + 1, 2)."""
         noise = torch.Generator(device).manual_seed(draws.seed)
         columns = shape.width // 2 + 1
         size = (2, shape.height, columns) if self.spectrum == "full" else (2, columns, 2)
@@ -87,8 +87,8 @@ class FMix(Policy):
         if self.spectrum == "full":
             real, imaginary = normals * amplitude
         else:
-            # the released code takes the first two rows of its (H, W // 2 + 1, 2) normals for the real and
-            # the imaginary part: columns become rows, the two last ones become columns
+            # the released code uses the first two rows of its (H, W // 2 + 1, 2) normals as the real and the
+            # imaginary part: columns become rows, and the last dimension becomes two columns
             amplitude = torch.stack([amplitude[0], amplitude[1 % height]])
             real, imaginary = normals * amplitude[..., None]
         image: Tensor = torch.fft.irfft2(torch.complex(real, imaginary), s=(height, width))
@@ -101,7 +101,7 @@ class FMix(Policy):
         return frequency.clamp(min=1 / max(height, width)) ** -self.decay
 
     def _ramp(self, draws: FMixDraws, size: int) -> Tensor:
-        """(size,) from 1 to 0: `kept` ones, or a line over 2 * half places around the step."""
+        """(size,) from 1 to 0: `kept` ones, then zeros, or a ramp over 2 * half places around the step."""
         kept, half = draws.kept, draws.half
         rank = torch.arange(size, device=kept.device, dtype=torch.float32)
         sharp = (rank < kept).float()

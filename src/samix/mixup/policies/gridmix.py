@@ -1,4 +1,4 @@
-"""GridMix: the open-source form with a grid of holes, and that of the paper (Baek et al., 2021)."""
+"""GridMix: the open-source form with a grid of holes, and the form of the paper (Baek et al., 2021)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from samix.mixup.policy import Mixed, PairInfo, Policy, blend, two_parents
 
 
 class MaskDraws(NamedTuple):
-    """mask (n, 1, H, W) of the first parents, n = N or 1 for a mask of all samples; weights (2, N)."""
+    """mask (n, 1, H, W) of the first parents, n = N, or 1 for one mask for all samples; weights (2, N)."""
 
     mask: Tensor
     weights: Tensor
@@ -27,8 +27,8 @@ class GridMix(Policy):
     """Regular pieces of `second` in `first`; the weight of `first` is its true share of the pixels.
 
     form "holes": a grid of square holes, sized by lam, inside a random crop; `second` shows through them.
-    form "cells", the paper's without its loss on patches: each of `cells` x `cells` cells of the image is
-    from `first` with probability lam.
+    form "cells", the paper's without its loss on patches: each of the `cells` x `cells` cells of the image
+    comes from `first` with probability lam.
     """
 
     cost = "static"
@@ -78,10 +78,11 @@ def mixed_by_mask(images: Tensor, others: Tensor, pairing: Pairing, draws: MaskD
 def _holes(shape: BatchShape, lam: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Rows (H,) and columns (W,) at which `second` shows through, bools.
 
-    A crop of U(0.5, 1) of the area is divided into 2 to 6 square patches across and as many rows of them
-    as fit, the last one cut; each has a hole in its upper left corner, at least 1 pixel and 1 less than it.
+    A crop with a share U(0.5, 1) of the area is divided into 2 to 6 square patches across and as many rows of
+    patches as fit, the last one cut. Each patch has a hole in its upper left corner, whose side is at least 1
+    pixel and at least 1 pixel less than that of the patch.
 
-    The crop is clamped to the image, and a crop too narrow for patches of 2 pixels has fewer of them.
+    The crop is clamped to the image; a crop too narrow for patches of 2 pixels has fewer patches.
     """
     height, width = shape.height, shape.width
     area, aspect = rng.uniform(0.5, 1) * height * width, rng.uniform(0.5, 2)

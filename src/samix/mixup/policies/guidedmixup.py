@@ -22,10 +22,10 @@ _LONGEST = 64
 class GuidedMixup(Policy):
     """Every pixel is mixed by the saliency of the two images there; lam is the mean of each mask.
 
-    The given lam is not used. saliency: "ap", the gradient of the network's loss by the pixels; "sr", the
-    spectral residual, which needs no network. Images are paired so that their salient places are far apart,
-    by `greedy_cycle`, as the paper has it (in the published code that pairing is computed and not used); any
-    other pairing works, too.
+    The given lam is not used. saliency: "ap", the gradient of the network's loss with respect to the pixels;
+    "sr", the spectral residual, which needs no network. Images are paired so that their salient places are
+    far apart, by `greedy_cycle`, as in the paper (the published code computes this pairing and does not use
+    it); other pairings work as well.
     """
 
     cost = "saliency"
@@ -51,7 +51,7 @@ class GuidedMixup(Policy):
                 "GuidedMixup requires the saliency of the images; with saliency: sr it computes its own"
             )
         raw = raw.float()
-        # gradients may be of any size: the largest becomes 1, so that the same little is added to all
+        # gradients may be of any scale: the largest becomes 1, so that 1e-12 is equally small for all images
         blurred = _blur(raw / raw.amax((2, 3), keepdim=True).clamp(min=1e-30)) + 1e-12
         return info._replace(saliency=blurred / blurred.sum((2, 3), keepdim=True))
 
@@ -77,10 +77,10 @@ class GuidedMixup(Policy):
 
 @torch.no_grad()
 def spectral_residual(images: Tensor) -> Tensor:
-    """How unlike its neighbourhood the spectrum of the grey image is, back in space (Hou and Zhang).
+    """The spectral residual of the grey image, transformed back to pixels (Hou and Zhang).
 
     The residual is the log amplitude less its mean over 3 x 3 frequencies (the spectrum is periodic); it does
-    not change with the brightness or contrast of the image. Longer sides are averaged down to 64 pixels.
+    not depend on the brightness or contrast of the image. Sides are averaged down to at most 64 pixels.
     Args: images (N, 3, H, W).   Returns: (N, 1, H, W), not negative, float32.
     """
     height, width = images.shape[-2:]
@@ -97,7 +97,7 @@ def spectral_residual(images: Tensor) -> Tensor:
 
 
 def _blur(maps: Tensor) -> Tensor:
-    """Gaussian of 7 x 7 pixels and sigma 3; the border is repeated outwards."""
+    """Gaussian blur with 7 x 7 pixels and sigma 3; pixels at the border are repeated outwards."""
     weights = torch.exp(-((torch.arange(7, device=maps.device, dtype=maps.dtype) - 3) ** 2) / (2 * 3**2))
     weights = weights / weights.sum()
     padded = F.pad(maps, (3, 3, 3, 3), mode="replicate")
@@ -106,10 +106,10 @@ def _blur(maps: Tensor) -> Tensor:
 
 @torch.no_grad()
 def greedy_cycle(maps: Tensor) -> Tensor:
-    """Partners by saliency: one cycle through the batch from each image to the farthest that is still free.
+    """Partners by saliency: a cycle through the batch, from each image to the farthest free one.
 
-    It starts with the most distant pair (L2, the first of equals) and ends where it began.
-    Args: maps (N, ...), N at least 2.   Returns: (N,), the partner of each; nobody is its own.
+    It starts with the most distant pair (L2, the first of equals) and returns to its first image.
+    Args: maps (N, ...), N at least 2.   Returns: (N,), the partner of each image, never the image itself.
     """
     n = len(maps)
     distance = torch.cdist(maps.flatten(1), maps.flatten(1)).fill_diagonal_(-torch.inf)

@@ -1,4 +1,4 @@
-"""Inter-Intra mixup by clusters (SAMix, hand-made baseline)."""
+"""Inter-Intra mixup by clusters (SAMix, hand-crafted baseline)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class InterIntraDraws(NamedTuple):
 
 
 class InterIntra(Policy):
-    """CutMix for a pair of two clusters, Mixup for a pair within one; each sample by its own labels.
+    """CutMix for pairs from two clusters, Mixup for pairs from one; chosen per sample by the labels.
 
-    The given lam is that of CutMix and is meant for alpha >= 2. Mixup's is drawn here, one per batch, from
+    The given lam is that of CutMix and is intended for alpha >= 2. Mixup's is drawn here, one per batch, from
     Beta(alpha_intra, alpha_intra).
     """
 

@@ -26,8 +26,8 @@ class StageDraws(NamedTuple):
 class ManifoldMix(Policy):
     """Mixup of the features after a stage that is drawn for each batch, or of the images themselves.
 
-    stages: those that are drawn, equally often; 0, the images; k, the k-th stage of the network. The
-    published figures have (0, 1, 2), those of WRN-28-8 (0, 1).
+    stages: drawn with equal probability; 0, the images; k, after the k-th stage of the network. The published
+    figures use (0, 1, 2), those of WRN-28-8 (0, 1).
     """
 
     cost = "static"

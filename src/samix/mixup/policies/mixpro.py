@@ -20,8 +20,8 @@ from samix.mixup.tokens import Grid, attention_to, backbone_grid, check_patch, i
 
 
 class PatchDraws(NamedTuple):
-    """kept (N, 1, h, w), 1 for patches of the first; weights (2, N) by the area of the cells, and these times
-    1 - smoothing.
+    """kept (N, 1, h, w), 1 for patches of the first; weights (2, N), the areas of the cells; smoothed (2, N),
+    weights times 1 - smoothing.
     """
 
     kept: Tensor
@@ -30,17 +30,17 @@ class PatchDraws(NamedTuple):
 
 
 class MixPro(Policy):
-    """Random large cells of each image come from `first`, the others from `second`; labels learn to follow
-    attention.
+    """Random large cells of each image come from `first`, the others from `second`; labels follow attention
+    as the network learns.
 
-    Of the cells, ceil(lam times their number) are from `first`, others for each sample. The weight of `first`
-    is c times the share of the clean first image's attention inside its cells plus 1 - c times the share of
-    the cells; c is the cosine of the prediction and the label by cells, smoothed: the better the network
-    predicts the mix, the more its attention counts.
+    ceil(lam * number of cells) cells come from `first`, drawn for each sample. The weight of `first` is c
+    times the share of the clean first image's attention inside its cells, plus 1 - c times the share of the
+    cells; c is the cosine of the prediction and the smoothed label by cells: the better the network predicts
+    the mix, the more its attention counts.
 
-    cells: number per side; they are whole patches and the last ones may be cut, 4 are 64 pixels each of 224
-    in patches of 16. smoothing: eps of the smoothed label. patch: side of a patch in pixels, used if there is
-    no transformer.
+    cells: number per side. Cells consist of whole patches, and the last ones may be cut; for 224 pixels and
+    patches of 16, 4 cells per side have 64 pixels each. smoothing: eps of the smoothed label. patch: side of
+    a patch in pixels, used if the backbone is not a transformer.
     """
 
     cost = "attention"

@@ -32,11 +32,11 @@ class Mixup(Policy):
     def forward(
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: WeightDraws, info: PairInfo
     ) -> Mixed:
-        """See Policy; mixes into the selected partners, which saves the memory of another batch."""
+        """See Policy; mixes in place into the selected partners, which saves the memory of one batch."""
         mixed = pairing.select(others).lerp_(images, as_weight(draws.weights[0], images))
         return two_parents(mixed, pairing, draws.weights)
 
 
 def linear(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
-    """Images or features (N, ...) of both parents and weights (2, N) -> their sum with weight and rest."""
+    """w * first + (1 - w) * second of images or features (N, ...), w the first row of weights (2, N)."""
     return second.lerp(first, as_weight(weights[0], first))

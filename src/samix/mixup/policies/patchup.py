@@ -23,9 +23,9 @@ _DEFAULTS = {"soft": (1.0, 0.75), "hard": (0.7, 0.5)}
 
 
 class PatchUpDraws(NamedTuple):
-    """place: None, the batch is left alone; 0, the images; 1 and 2, features after the stem and after the
-    first stage. It selects the graph. weights (2, N); box, of place 0; lam (2, N), seed and then mask
-    (C, h, w) of the features.
+    """place: None, the batch is not altered; 0, the images; 1 and 2, features after the stem and after the
+    first stage. It selects the graph. weights (2, N); box, for place 0; for features lam (2, N) and seed,
+    from which mask (C, h, w) is drawn.
     """
 
     place: int | None
@@ -37,18 +37,18 @@ class PatchUpDraws(NamedTuple):
 
 
 class PatchUp(Policy):
-    """Blocks of features of `second` in those of `first`, "hard", or both mixed there, "soft".
+    """Blocks of features of `first` are replaced by those of `second`, "hard", or mixed with them, "soft".
 
-    A batch is altered with `probability`, in one of three places: the images, by CutMix with a lam of its own
-    from Beta(1, 1); the features after the stem; those after the first stage. One mask (C, h, w), the same
-    for all samples, says which features are altered: blocks x blocks around places that are drawn so that
-    about a part `gamma` would be covered if no two blocks met. Maps less than four blocks wide get blocks of
-    5 or 3 instead, so that not nearly all of them is altered. The given lam is that of the mixed features and
-    wants alpha 2 at the host.
+    A batch is altered with `probability`, in one of three places: the images, by CutMix with its own lam from
+    Beta(1, 1); the features after the stem; the features after the first stage. One mask (C, h, w), the same
+    for all samples, selects the altered features: blocks of `block` x `block` around drawn places, so many
+    that a share of about `gamma` would be covered if blocks did not overlap. Maps less than four blocks wide
+    get blocks of 5 or 3 instead, so that they are not altered almost everywhere. The given lam is that of the
+    mixed features and is intended for alpha = 2.
 
-    The loss of altered features is p CE(y) + (1 - p) CE(Y) + CE(p y + (1 - p) Y), p the share of features
-    that were left alone and Y the label of the others, y' or lam y + (1 - lam) y'. In one weight for each
-    label, that is 2 (p + (1 - p) lam) and 2 (1 - p) (1 - lam), lam being 0 for "hard": they sum up to 2.
+    The loss of altered features is p CE(y) + (1 - p) CE(Y) + CE(p y + (1 - p) Y), p the share of unaltered
+    features and Y the label of the altered ones, y' or lam y + (1 - lam) y'. Written as one weight per label,
+    these are 2 (p + (1 - p) lam) and 2 (1 - p) (1 - lam), with lam = 0 for "hard"; their sum is 2.
     """
 
     cost = "static"
@@ -65,7 +65,7 @@ class PatchUp(Policy):
     ) -> None:
         """probability and gamma None: the published ones, 1 and 0.75 for "soft", 0.7 and 0.5 for "hard".
 
-        Raises: ConfigError for a kind that there is not, numbers outside [0, 1], or a block of even side.
+        Raises: ConfigError for an unknown kind, numbers outside [0, 1], or a block of even side.
         """
         super().__init__()
         if kind not in _DEFAULTS:
@@ -84,7 +84,7 @@ class PatchUp(Policy):
             raise ConfigError(f"PatchUp: block {block} must be an odd number of places")
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> PatchUpDraws:
-        """See Policy: whether and where; CutMix's lam and box, or the seed of the mask.
+        """See Policy: whether and where to mix; then CutMix's lam and box, or the seed of the mask.
 
         Raises: ValueError without the shapes of the features.
         """
@@ -143,7 +143,7 @@ class PatchUp(Policy):
 
 
 def _fitting(block: int, side: int) -> int:
-    """The largest of `block`, 5 and 3 that fits four times in `side` places; else 3, or 1 if 3 is more."""
+    """The largest of `block`, 5 and 3 that fits four times in `side`; else the smallest, or 1."""
     smaller = [size for size in (block, 5, 3) if size <= block]
     fits = next((size for size in smaller if 4 * size <= side), smaller[-1])
     return fits if fits <= side else 1

@@ -23,14 +23,14 @@ _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}
 
 
 class Either(NamedTuple):
-    """Operations of N images, and for which of them the augmentation is taken, bools (N,)."""
+    """Operations of N images, and bools (N,): whether the augmentation of an image is used."""
 
     operations: Operations
     augmented: np.ndarray
 
 
 class Round(NamedTuple):
-    """One round: what is blended in, the weights (or powers) of both, and whether to add, each (N,)."""
+    """One round: the second pictures, the weights (or powers) of both, and whether to add, each (N,)."""
 
     other: Either
     of_first: np.ndarray
@@ -40,7 +40,7 @@ class Round(NamedTuple):
 
 class PixMixDraws(NamedTuple):
     """pictures uint8 (N, 3, H, W), None without a folder; start, rounds and counts (N,), the number of rounds
-    of each image; these are on the host, as the number of images with an operation follows from them;
+    of each image; these are on the host, as the number of images with an operation depends on them;
     weights (2, N).
     """
 
@@ -52,13 +52,13 @@ class PixMixDraws(NamedTuple):
 
 
 class PixMix(Policy):
-    """Each image is mixed with pictures of no class, or with its own augmentations: lam is 1.
+    """Each image is mixed with pictures without a class, or with its own augmentations: lam is 1.
 
-    It starts from the image or, as often, an augmentation of it; then, U{0..rounds} times, that is added to
-    or multiplied with a picture or, as often, another augmentation of the image, and clipped to [0, 1].
-    Without pictures, which are fractals in the paper, it is always an augmentation. All is drawn for each
-    image. mean and std are those the images were normalised by; without them each image is stretched from its
-    darkest to its lightest value.
+    The mix starts from the image or, with probability 1/2, an augmentation of it. Then, U{0..rounds} times,
+    it is added to or multiplied by a picture or, with probability 1/2, another augmentation of the image, and
+    clipped to [0, 1]. Without pictures, which are fractals in the paper, it is always an augmentation. All
+    numbers are drawn per image. mean and std are those used to normalise the images; without them each image
+    is stretched from its darkest to its lightest value.
     """
 
     cost = "static"
@@ -73,7 +73,8 @@ class PixMix(Policy):
         severity: float = 3.0,
         all_operations: bool = False,
     ) -> None:
-        """pictures: a folder of them, at any depth; rounds at most; the larger beta, the less of the second.
+        """pictures: a folder of image files, at any depth; rounds: the largest number; beta: the larger, the
+        smaller the weight of the picture or augmentation that is added.
 
         severity, all_operations: of the augmentations, see AugMix.
         Raises: ConfigError for only one of mean and std or for numbers out of range; DataError for a folder
@@ -106,7 +107,7 @@ class PixMix(Policy):
         unit, back = self.range.shown(images)
         plain = to_bytes(unit)
         picture = None if draws.pictures is None else draws.pictures.float() / 255
-        # from bytes, as all pictures are here: a black pixel that is only nearly 0 would be raised to powers
+        # from bytes, as all pictures: a black pixel that is only nearly 0 would be raised to powers
         mixed = _either(plain.float() / 255, plain, draws.start)
         for done, one in enumerate(draws.rounds):
             other = _either(picture, plain, one.other)
@@ -119,7 +120,7 @@ class PixMix(Policy):
         return Either(operations, rng.random(n) < 0.5)
 
     def _draw_round(self, n: int, rng: np.random.Generator) -> Round:
-        """Weights of the first and of the second: both positive, or 1 and more and a negative one."""
+        """Weights of the first and of the second: both positive, or one of at least 1 and a negative one."""
         other = self._draw_either(n, rng)
         near_one, near_zero = rng.beta(self.beta, 1.0, n), rng.beta(1.0, self.beta, (2, n))
         apart = rng.random(n) < 0.5
@@ -129,13 +130,13 @@ class PixMix(Policy):
 
 
 def _either(unit: Tensor | None, plain: Tensor, draws: Either) -> Tensor:
-    """Augmentations of `plain`, or of the images for which it was not drawn, `unit`, unless it is None."""
+    """Augmentations of `plain` for the images for which they were drawn, `unit` for others; None: for all."""
     changed = apply(plain, draws.operations).float() / 255
     return changed if unit is None else torch.where(per_image(draws.augmented, plain), changed, unit)
 
 
 class Pictures:
-    """The pictures of a folder, read when they are first wanted and kept as bytes."""
+    """The pictures of a folder, read when first needed and kept as bytes."""
 
     def __init__(self, folder: Path) -> None:
         """Raises: DataError if there is no picture."""
@@ -145,7 +146,7 @@ class Pictures:
         self._kept: dict[tuple[int, int], Tensor] = {}
 
     def draw(self, n: int, size: tuple[int, int], generator: np.random.Generator) -> Tensor:
-        """n of them, each with a place in it -> uint8 (n, 3, *size). Raises: DataError for a damaged file."""
+        """Crops of n random pictures, uint8 (n, 3, *size). Raises: DataError for a damaged file."""
         height, width = size
         found = []
         for chosen in generator.integers(len(self.files), size=n).tolist():
@@ -156,7 +157,7 @@ class Pictures:
         return torch.stack(found)
 
     def _picture(self, chosen: int, side: int) -> Tensor:
-        """A picture, its shorter side `side`: 36 pixels for images of 32, as in the paper."""
+        """A picture whose shorter side is `side`: 36 pixels for images of 32, as in the paper."""
         if (chosen, side) not in self._kept:
             file = self.files[chosen]
             try:
@@ -174,13 +175,13 @@ class Pictures:
 def blend_pictures(
     first: Tensor, second: Tensor, of_first: np.ndarray, of_second: np.ndarray, add: np.ndarray
 ) -> Tensor:
-    """Sum a x + b y of images taken to [-1, 1], or product x^a y^b of images taken to [0, 2], and back.
+    """Sum a x + b y of images scaled to [-1, 1], or product x^a y^b of images scaled to [0, 2], and back.
 
     Args: images (N, 3, H, W) in [0, 1]; weights or powers a and b, and whether to add, (N,).
     Returns: (N, 3, H, W), not clipped.
     """
     a, b = per_image(of_first, first), per_image(of_second, first)
     total = (a * (first * 2 - 1) + b * (second * 2 - 1) + 1) / 2
-    # 0 to a negative power would be infinite, and 0 times that no number
+    # 0 to a negative power would be infinite, and 0 times infinity is NaN
     product = (first * 2) ** a * (second * 2).clamp(min=1e-37) ** b / 2
     return torch.where(per_image(add, first), total, product)

@@ -20,14 +20,14 @@ from samix.mixup.policy import Mixed, PairInfo, Policy, blend, two_parents
 from samix.mixup.unit_range import Channels, UnitRange
 
 _SMALL = 64
-"""Sides up to here are small images, which the published settings cut finer."""
+"""Largest side of small images, for which the published settings use finer blocks."""
 _NEIGHBOUR = 4
-"""Pixels along a border that are averaged before two blocks are compared, at most."""
+"""Most pixels along a border that are averaged before two blocks are compared."""
 
 
 class PuzzleDraws(NamedTuple):
-    """blocks to a side, which select the graph; prior (labels,), eta / b^2 times the log probability of each
-    label under lam.
+    """blocks: number per side, which selects the graph; prior (labels,), eta / b^2 times the log probability
+    of each label given lam.
     """
 
     blocks: int
@@ -35,10 +35,10 @@ class PuzzleDraws(NamedTuple):
 
 
 class PuzzleMix(Policy):
-    """Blocks of `first` and `second` by a mask that keeps what is salient and has few seams, then moved so
-    that more of it is kept; lam is the mean of each mask. The given lam enters by its prior only.
+    """Blocks of `first` and `second` by a mask that keeps salient blocks and has few seams; blocks are then
+    moved so that more saliency is kept. lam is the mean of each mask; the given lam only sets the prior.
 
-    The grid has b x b blocks, b = 2^r, r uniform in 1 .. levels - 1 as far as both sides can be divided so.
+    The grid has b x b blocks, b = 2^r, r uniform in 1 .. levels - 1 among those that divide both sides.
     """
 
     cost = "saliency"
@@ -57,18 +57,19 @@ class PuzzleMix(Policy):
     ) -> None:
         """Args:
         levels: None, as published: 5 for sides up to 64 pixels, else 4.
-        labels: of the mask, whose values are 0, 1 / (labels - 1), ..., 1.
+        labels: number of values of the mask, 0, 1 / (labels - 1), ..., 1.
         weights: beta, of seams in the mask; gamma, at most 1, of seams in the image, relative to beta; eta,
             of the prior.
-        price: of moving a block across the image, in parts of all its saliency (t_eps); None: none moves.
-        t_size: side in pixels of the blocks that move, if smaller than those of the mask; -1: those of the
-            mask; None, as published: 4 for sides up to 64 pixels, else -1.
+        price: of moving a block across the image, as a share of the image's saliency (t_eps); None: blocks
+            do not move.
+        t_size: side in pixels of the blocks that move, if smaller than the blocks of the mask; -1: the blocks
+            of the mask; None, as published: 4 for sides up to 64 pixels, else -1.
         solver: "cut" finds the mask of least energy by a minimum cut on the host, which waits for the device;
-            "descent" an approximation on the device, and the best of all where b = 2.
-        mean, std: those the images were normalised by; without them each is stretched from its darkest to
-            its lightest value before borders are compared.
+            "descent" an approximation on the device, and the exact minimum if b = 2.
+        mean, std: those used to normalise the images; without them each is stretched from its darkest to its
+            lightest value before borders are compared.
 
-        Raises: ConfigError for a value that cannot be.
+        Raises: ConfigError for a value out of range.
         """
         super().__init__()
         self.beta, self.gamma, self.eta = weights
@@ -119,10 +120,10 @@ class PuzzleMix(Policy):
         """The energy of masks of blocks x blocks for images (N, 3, H, W), saliency (N, 1, H, W) of both and
         prior (labels,).
 
-        The cost of a border in the image is linear in the labels at either side of it, plus a multiple of
-        their squared difference: it goes into unary costs and weights.
+        The cost of a border in the image is linear in the labels on its two sides, plus a multiple of their
+        squared difference: the former is added to the unary costs, the latter to the weights.
         """
-        zero, one = (_pooled(seen, blocks) for seen in saliency)  # costs of z = 0 and of z = 1: what is lost
+        zero, one = (_pooled(seen, blocks) for seen in saliency)  # costs of z = 0 and z = 1: lost saliency
         beta = self.beta / (16 * blocks)
         looks = [_coarse(self.range.shown(part)[0], blocks) for part in (second, first)]
         weights = []
@@ -155,7 +156,7 @@ class PuzzleMix(Policy):
 
 
 def _pooled(saliency: Tensor, blocks: int) -> Tensor:
-    """(N, b, b), sum 1: saliency (N, 1, H, W) of each block. Gradients may be of any size, or all 0."""
+    """(N, b, b), sum 1: saliency (N, 1, H, W) per block. Gradients may be of any scale, or all 0."""
     saliency = saliency.float()
     scaled = saliency / saliency.amax((2, 3), keepdim=True).clamp(min=1e-30) + 1e-12
     pooled = F.adaptive_avg_pool2d(scaled, (blocks, blocks))[:, 0]
@@ -163,7 +164,7 @@ def _pooled(saliency: Tensor, blocks: int) -> Tensor:
 
 
 def _coarse(images: Tensor, blocks: int) -> Tensor:
-    """Images averaged over as many pixels, up to 4 a side, as a block can be divided by."""
+    """Images averaged over cells whose sides, at most 4 pixels, divide the sides of a block."""
     sides = [size // blocks for size in images.shape[2:]]
     kernel = [max(part for part in range(1, _NEIGHBOUR + 1) if side % part == 0) for side in sides]
     return F.avg_pool2d(images, kernel)
@@ -172,8 +173,8 @@ def _coarse(images: Tensor, blocks: int) -> Tensor:
 def _steps(before: Tensor, behind: Tensor, dim: int, blocks: int) -> Tensor:
     """Mean |difference| over channels and along each border, from images (N, 3, h, w).
 
-    dim 1: (N, b - 1, b), from the last row of a block to the first of that below it; dim 2: (N, b, b - 1),
-    from its last column to the first of that to its right.
+    dim 1: (N, b - 1, b), from the last row of a block to the first row of the block below it; dim 2:
+    (N, b, b - 1), from its last column to the first column of the block to its right.
     """
     side = before.shape[dim + 1] // blocks
     at = torch.arange(1, blocks, device=before.device) * side
@@ -182,6 +183,6 @@ def _steps(before: Tensor, behind: Tensor, dim: int, blocks: int) -> Tensor:
 
 
 def _log_share(successes: int, trials: int, lam: float) -> float:
-    """log of the binomial probability, 1e-8 added."""
+    """log of (binomial probability + 1e-8)."""
     chance = math.comb(trials, successes) * lam**successes * (1 - lam) ** (trials - successes)
     return math.log(chance + 1e-8)

@@ -29,15 +29,15 @@ class RandomChoiceOptions(Config):
 
 
 class RandomChoice(Policy):
-    """Each batch is mixed by one policy, drawn by its probability and with a lam of its own.
+    """Each batch is mixed by one policy, drawn by its probability, with its own lam.
 
-    The defaults are DeiT's: Mixup with alpha 0.8 or CutMix with alpha 1, one as often as the other. RSB's:
+    The defaults are DeiT's: Mixup with alpha 0.8 or CutMix with alpha 1, with equal probability. RSB's:
     RandomChoice(("mixup", "cutmix"), (0.1, 1.0)).
     """
 
     cost = "static"
     Options = RandomChoiceOptions
-    extra_requirement = "what its policies need"
+    extra_requirement = "the requirements of its policies"
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class RandomChoice(Policy):
         alphas: Sequence[float | None] = (0.8, 1.0),
         probabilities: Sequence[float] | None = None,
     ) -> None:
-        """Policies by name or built; lists of one length.
+        """Policies by name or built; lists of equal length.
 
         alphas: of the Beta distribution from which the policy's lam is drawn instead of the given one, which
-        all of them would have to share; None: the given lam. probabilities: None means equal ones.
-        Raises: ConfigError for lists that do not belong together or a policy that is not in the table.
+        would be the same for all policies; None: the given lam. probabilities: None: equal ones.
+        Raises: ConfigError for lists of different lengths, values out of range or an unknown policy.
         """
         super().__init__()
         if probabilities is None:
@@ -69,7 +69,7 @@ class RandomChoice(Policy):
         self.per_sample = all(policy.per_sample for policy in members)
 
     def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:
-        """See Policy: draws the member of this batch, and a lam of its own if it has an alpha."""
+        """See Policy: draws the member of this batch, and its lam if it has an alpha."""
         chosen = int(rng.choice(len(self.policies), p=self.probabilities))
         alpha = self.alphas[chosen]
         if alpha is not None:
@@ -83,13 +83,13 @@ class RandomChoice(Policy):
         return self._members()[path[0]].member(path[1:])
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> Draws:
-        """Not for a choice: draw from the `member` that `resolve` names."""
+        """Not implemented: draw from the `member` at the path from `resolve`."""
         raise NotImplementedError("RandomChoice: draw from its member, as samix.mixup.draw_policy does")
 
     def forward(
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: Draws, info: PairInfo
     ) -> Mixed:
-        """Not for a choice: mix by the `member` that `resolve` names."""
+        """Not implemented: mix by the `member` at the path from `resolve`."""
         raise NotImplementedError("RandomChoice: mix by its member, as samix.mixup.mix does")
 
     def _members(self) -> list[Policy]:

@@ -19,13 +19,13 @@ from samix.mixup.policy import Mixed, PairInfo, Policy, blend, two_parents
 
 
 class ResizeMix(Policy):
-    """The whole of `second`, made small, pasted into a box of `first`.
+    """The whole image `second`, scaled down, pasted into a box of `first`.
 
-    The weight of `first` is its true share of the pixels. tau, the side of the box as a part of the image's,
-    by `size`: "share", sqrt(1 - lam) clamped to `scope`, so that lam means what it means elsewhere; "draw",
-    lam itself, and from U(scope) if lam lies outside, as the published benchmarks use a number drawn from
-    Beta(alpha, alpha); "scope", always from U(scope), as in the paper. A box that the border and rounding
-    leave without a pixel is skipped.
+    The weight of `first` is its true share of the pixels. tau is the side of the box over that of the
+    image, by `size`: "share", sqrt(1 - lam) clamped to `scope`, so that lam has the same meaning as in other
+    policies; "draw", lam itself, or U(scope) if lam is outside `scope`, as the published benchmarks use a
+    number drawn from Beta(alpha, alpha); "scope", always U(scope), as in the paper. A box without a pixel,
+    because of the border and rounding, is skipped.
     """
 
     cost = "static"
@@ -42,7 +42,7 @@ class ResizeMix(Policy):
         self.scope = scope
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> BoxDraws:
-        """See Policy: the side of the box, then its centre; per sample all sides first."""
+        """See Policy: the side of the box, then its centre; for one box per sample, all sides first."""
         several = isinstance(lam, np.ndarray)
         tau = np.array([self._tau(one, rng) for one in lam]) if several else self._tau(lam, rng)  # type: ignore[arg-type,union-attr]
         return draw_boxes(shape, tau, rng)
@@ -71,7 +71,7 @@ class ResizeMix(Policy):
 
 
 def _resized(images: Tensor, boxes: Boxes) -> Tensor:
-    """Each image made as small as its box and put there, what is outside has no meaning; (N, 3, H, W)."""
+    """Each image scaled to its box, at the place of the box; pixels outside are undefined; (N, 3, H, W)."""
     n, channels, height, width = images.shape
     rows = _sources(height, boxes.top, boxes.bottom)[:, None, :, None]
     columns = _sources(width, boxes.left, boxes.right)[:, None, None, :]
@@ -81,7 +81,7 @@ def _resized(images: Tensor, boxes: Boxes) -> Tensor:
 
 
 def _sources(size: int, start: Tensor, end: Tensor) -> Tensor:
-    """(n, size): the place of the whole that each place from start (n,) to end (n,) shows, the nearest.
+    """(n, size): the nearest place of the whole image for each place from start (n,) to end (n,).
 
     floor(place * float32(size / side)), as torch's interpolation computes it, whatever the images' type.
     """

@@ -25,14 +25,14 @@ class GraftDraws(NamedTuple):
 
 
 class SaliencyGrafting(Policy):
-    """Random regions of `second`, salient ones more often, replace those of `first`; labels go by saliency.
+    """Random regions of `second`, salient ones more often, replace those of `first`; weights by saliency.
 
     The grid of regions is n x n, n drawn from `grids` for each batch. A region is taken with probability
-    min(1, (1 - lam) n^2 p), p the softmax over regions of their mean saliency, the largest being 1, over the
-    temperature: the expected share of `second` is 1 - lam, less where a probability is cut. The weight of a
-    parent is the length (L2) of its saliency in its own regions, relative to the length of all of it, and
-    the two are made to sum up to 1. The scale of the saliency in the softmax, the cut, the length and the
-    grids are this project's reading of the paper, not checked against its code.
+    min(1, (1 - lam) n^2 p), p the softmax over regions of their mean saliency, scaled to a largest value of
+    1, over the temperature: the expected share of `second` is 1 - lam, or less if a probability is clipped.
+    The weight of a parent is the L2 norm of its saliency in its own regions over that of all its saliency,
+    and the two weights are normalised to sum 1. The scale of the saliency in the softmax, the clipping, the
+    norm and the grids are this project's reading of the paper, not compared with its code.
     """
 
     cost = "saliency"
@@ -51,7 +51,7 @@ class SaliencyGrafting(Policy):
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> GraftDraws:
         """See Policy: the grid, then a uniform number for each region.
 
-        Images that are smaller than the drawn grid have a region for each row or column.
+        An image with fewer rows or columns than the drawn grid has one region per row or column.
         """
         n = int(rng.choice(self.grids))
         grid = (min(n, shape.height), min(n, shape.width))
@@ -83,7 +83,7 @@ class SaliencyGrafting(Policy):
 
 
 def _scaled(saliency: Tensor) -> Tensor:
-    """Saliency (N, 1, H, W) whose largest value is 1, and none is 0: gradients may be of any size."""
+    """Saliency (N, 1, H, W) with largest value 1 and no zeros: gradients may be of any scale."""
     saliency = saliency.float()
     return saliency / saliency.amax((2, 3), keepdim=True).clamp(min=1e-30) + 1e-6
 

@@ -18,7 +18,7 @@ from samix.mixup.unit_range import Channels, UnitRange
 
 
 class HalfDraws(NamedTuple):
-    """Half of the box's rows and of its columns, scalars; CutMix's edges are so far from its centre."""
+    """Half of the box's rows and of its columns, scalars: distance of CutMix's edges from the centre."""
 
     rows: Tensor
     columns: Tensor
@@ -27,9 +27,9 @@ class HalfDraws(NamedTuple):
 class SaliencyMix(Policy):
     """CutMix whose box lies around the most salient pixel of `second`; lam becomes the true share of `first`.
 
-    One box a batch, around the first image of `second`; own_boxes: each around its own. mean and std are
-    those the images were normalised by, because the detector works on bytes; without them each image is
-    stretched from its darkest to its lightest value.
+    One box per batch, at the peak of the first image of `second`; own_boxes: one per sample, at its own peak.
+    mean and std are those used to normalise the images, needed because the detector works on bytes; without
+    them each image is stretched from its darkest to its lightest value.
     """
 
     cost = "saliency"

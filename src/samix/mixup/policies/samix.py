@@ -1,4 +1,4 @@
-"""SAMix: masks from a Mixer that is trained along with the network (Li et al., 2021)."""
+"""SAMix: masks from a Mixer that is trained together with the network (Li et al., 2021)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from samix.mixup.policy import Mixed, PairInfo, Policy, Requirement, blend, two_
 
 
 class SAMixDraws(NamedTuple):
-    """Draws of the Mixer, with the weights (2,) of the parents, and of the adjusting of its mask."""
+    """Draws of the Mixer, with the weights (2,) of the parents, and draws for adjusting its mask."""
 
     mixer: MixerDraws
     adjust: AdjustDraws
 
 
 class NoOptions(Config):
-    """A Mixer has parameters of its own, those of its training."""
+    """No options: the parameters of a Mixer are those of its training."""
 
 
 class SAMix(Policy):
@@ -37,7 +37,7 @@ class SAMix(Policy):
     plain_weight = 1.0
     Options = NoOptions
     uses_mixer: ClassVar[Literal["none", "online", "pretrained"]] = "online"
-    extra_requirement: ClassVar[str | None] = "a Mixer that is trained along"
+    extra_requirement: ClassVar[str | None] = "a Mixer that is trained together with the network"
 
     def __init__(self, mixer: Mixer, adjust: MaskAdjustConfig) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class SAMix(Policy):
         return cls(Mixer(8, MixerConfig()), MaskAdjustConfig())
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> SAMixDraws:  # noqa: ARG002
-        """See Policy: the Mixer's options that are lists, then the adjusting."""
+        """See Policy: one value of each Mixer option that is a list, then the draws for adjusting."""
         mixer = self.mixer.draw(rng, float(lam))
         return SAMixDraws(mixer, draw_adjustment(rng, float(lam), self.adjust))
 
@@ -77,7 +77,7 @@ class SAMix(Policy):
 
 
 def _alike(info: PairInfo) -> Tensor | None:
-    """Pairs of one label (N,) bool; a label below 0 is unknown and never equal. None without labels."""
+    """Pairs with equal labels, bool (N,); a label below 0 is unknown and never equal. None without labels."""
     labels, others = info.first.labels, info.second.labels
     if labels is None or others is None:
         return None

@@ -1,4 +1,4 @@
-"""SAMix-P: a trained Mixer with the encoder whose maps it understands, in one file, used frozen."""
+"""SAMix-P: a trained Mixer with the encoder whose maps it reads, in one file, used frozen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KIND = "samix_p"
 class SAMixP(SAMix):
     """The pre-trained Mixer as a policy for any network: images in, mixed images out.
 
-    Its own frozen encoder gives the maps, so the network that is being trained may be anything. Both are
+    The maps come from the policy's own frozen encoder, so any network can be trained. Mixer and encoder are
     always in eval mode and take no gradient (SAMix, pre-trained Mixer).
     """
 
@@ -42,7 +42,7 @@ class SAMixP(SAMix):
         trained_on: Normalisation,
         images_use: Normalisation | None = None,
     ) -> None:
-        """trained_on: (mean, std) of the images the encoder knows; images_use: of those it will get."""
+        """trained_on: (mean, std) of the encoder's training images; images_use: of the images to be mixed."""
         super().__init__(mixer, adjust)
         self.requires -= {"maps"}
         self.backbone = backbone
@@ -61,15 +61,15 @@ class SAMixP(SAMix):
 
     @classmethod
     def from_file(cls, path: Path | str, images_use: Normalisation | None = None) -> SAMixP:
-        """Read a bundle that `bundle_of` described.
+        """Read a bundle, a file of `bundle_tensors` and `bundle_metadata`.
 
-        Args: images_use, (mean, std) that the images will be normalised with; None: the bundle's own.
-        Raises: DataError where the file is no such bundle.
+        Args: images_use, (mean, std) used to normalise the images to be mixed; None: those of the bundle.
+        Raises: DataError if the file is not such a bundle.
         """
         file = WeightsFile(Path(path))
         about = file.metadata
         if about.get("kind") != KIND:
-            raise DataError(f"{path} is no SAMix-P bundle (kind: {about.get('kind')!r}).")
+            raise DataError(f"{path} is not a SAMix-P bundle (kind: {about.get('kind')!r}).")
         backbone = build_backbone(BackboneConfig(**about["backbone"]))
         backbone.load_state_dict(file.load("backbone."))
         mixer = Mixer(backbone.tap_channels, MixerConfig(**about["mixer"]))
@@ -96,7 +96,7 @@ class SAMixP(SAMix):
         return found
 
     def _own(self, images: Tensor) -> Tensor:
-        """The images as the frozen encoder knows them."""
+        """The images with the normalisation of the frozen encoder."""
         return images * self.scale + self.shift
 
 
@@ -113,7 +113,7 @@ def bundle_tensors(backbone: nn.Module, mixer: Mixer) -> dict[str, Tensor]:
 def bundle_metadata(
     backbone: BackboneConfig, mixer: MixerConfig, adjust: MaskAdjustConfig, normalisation: Normalisation
 ) -> dict[str, Any]:
-    """What `SAMixP.from_file` needs to know, as JSON."""
+    """Description of a bundle that `SAMixP.from_file` reads, as JSON."""
     mean, std = normalisation
     return {
         "kind": KIND,

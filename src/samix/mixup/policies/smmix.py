@@ -1,4 +1,4 @@
-"""SMMix, its mixing of images (Chen et al., 2023)."""
+"""SMMix, only its mixing of images (Chen et al., 2023)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class WindowDraws(NamedTuple):
 
 
 class SMMix(Policy):
-    """What the network looks at most in `second` covers what it looks at least in `first`.
+    """The window of `second` with the most attention covers the window of `first` with the least.
 
-    Windows of r x r patches, r uniform from a quarter to three quarters of the shorter side of the grid (3 to
-    10 of 14), one a batch: the one with the largest sum of attention in `second` is pasted over the one with
-    the smallest sum in `first`, the first of equals. The given lam is not used; that of the result is the
-    true share of `first`. The partner is that of the batch in reverse order. The paper's two further losses,
-    on tokens of the regions and on the features of the clean images, are no mixing and not built.
+    Windows have r x r patches, r drawn per batch, uniform from a quarter to three quarters of the shorter
+    side of the grid (3 to 10 of 14). The window with the largest sum of attention in `second` is pasted over
+    the one with the smallest sum in `first`; of equal sums the first counts. The given lam is not used; the
+    weight of `first` is its true share. Partners are the batch in reverse order. The paper's two further
+    losses, on tokens of the regions and on features of the clean images, are not implemented: they do not mix
+    images.
     """
 
     cost = "attention"
@@ -79,8 +80,9 @@ class SMMix(Policy):
 
 
 def _moved(size: int, to: Tensor, origin: Tensor, side: int, patch: int) -> tuple[Tensor, Tensor]:
-    """Along one axis of `size` pixels, windows of `side` patches that begin at patch `origin` (N,) move to
-    patch `to` (N,): which pixels they cover then, bools (N, size), and which pixel comes to each (N, size).
+    """Move windows of `side` patches, on an axis of `size` pixels, from patch `origin` (N,) to `to` (N,).
+
+    Returns: the pixels that they cover there, bools (N, size), and the source pixel of each pixel (N, size).
     """
     place = torch.arange(size, device=to.device)
     away = place - to[:, None] * patch

@@ -17,7 +17,7 @@ class SmoothMix(Policy):
     """A soft round spot of `second` in `first`: a Gaussian of peak 1 at a uniform pixel.
 
     Its sigma is U(0.25, 0.5) times the height. The given lam is not used; the weight of `first` is the mean
-    of the mask. as_released: the exchange of the two labels in the published code, in which `first` has the
+    of the mask. as_released: exchange the two labels as the published code does: the weight of `first` is the
     share of `second`.
     """
 
@@ -46,7 +46,7 @@ class SmoothMix(Policy):
 
 
 def _spot(shape: BatchShape, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (H,) and columns (W,) of which the spot is the product."""
+    """Profiles over rows (H,) and columns (W,), whose product is the spot."""
     sigma = rng.uniform(0.25, 0.5) * shape.height
     return _bell(shape.height, sigma, rng), _bell(shape.width, sigma, rng)
 

@@ -20,7 +20,7 @@ from samix.mixup.policy import ImageInfo, Mixed, PairInfo, Policy, two_parents
 
 class SnapMixDraws(NamedTuple):
     """mixed: whether the batch is mixed; boxes of `first` and of `second` as integers, since sizes of tensors
-    follow from them; untouched (2, N), the weights of a batch that is not mixed.
+    depend on them; untouched (2, N), the weights of a batch that is not mixed.
     """
 
     mixed: bool
@@ -29,14 +29,14 @@ class SnapMixDraws(NamedTuple):
 
 
 class SnapMix(Policy):
-    """A box of `second`, resized, fills another of `first`; labels are weighed by the semantics they hold.
+    """A box of `second`, resized, fills another box of `first`; weights follow the class activation maps.
 
-    Both boxes are drawn as CutMix draws its own: that of `first` for lam, that of `second` for a share of its
-    own from Beta(alpha, alpha). The weight of `first` is the share of its class activation map outside of its
-    box, that of `second` the share of its map inside of its own, so they need not sum to 1; if both are of
-    one class each weight is the sum of the two, as published. A map without values, or with NaN, counts by
-    area.
-    probability: of mixing a batch at all; 0.5 is advised if training starts from random weights.
+    Both boxes are drawn like CutMix's: that of `first` for lam, that of `second` for its own share from
+    Beta(alpha, alpha). The weight of `first` is the share of its class activation map outside its box, that
+    of `second` the share of its map inside its box, so they need not sum to 1; if both images have the same
+    class, each weight is the sum of the two, as published. For a map that is constant or contains NaN, the
+    share of the area is used.
+    probability: of mixing a batch; 0.5 is recommended if training starts from random weights.
     """
 
     cost = "saliency"
@@ -97,7 +97,7 @@ def _known(info: ImageInfo) -> tuple[Tensor, Tensor]:
 
 
 def _share(cam: Tensor, box: Box, size: tuple[int, int]) -> Tensor:
-    """(N,) share of the maps (N, 1, h, w), lifted to 0 and upsampled to `size`, that lies in the box."""
+    """(N,) share of the maps (N, 1, h, w), shifted to minimum 0 and upsampled to `size`, inside the box."""
     cam = cam.float()
     cam = cam - cam.amin((2, 3), keepdim=True)
     maps = F.interpolate(cam, size, mode="bilinear", align_corners=False)

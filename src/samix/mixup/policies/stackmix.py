@@ -26,9 +26,9 @@ def stack(first: Tensor, second: Tensor, side: Side = "right") -> Tensor:
 
 
 class StackMix(Policy):
-    """Both images side by side, each with half of the label; the given lam is not used.
+    """Both images side by side, each with weight 1/2; the given lam is not used.
 
-    The result is twice as wide, or as high with side "below", so the network has to take both sizes.
+    The result is twice as wide, or twice as high with side "below", so the network must accept both sizes.
     """
 
     cost = "static"
@@ -39,7 +39,7 @@ class StackMix(Policy):
         self.side: Side = side
 
     def unmixed(self, images: Tensor) -> Tensor:
-        """Each image beside itself, as tests see it."""
+        """Each image stacked with itself, as in evaluation."""
         return stack(images, images, self.side)
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> WeightDraws:  # noqa: ARG002

@@ -18,9 +18,9 @@ from samix.mixup.teacher import TIMM, FrozenNetwork, frozen_network
 from samix.mixup.unit_range import Channels
 
 _GRID = 16
-"""Cells of a mask to a side, at most."""
+"""Most cells per side of a mask."""
 _LONGEST = 1.0
-"""Root mean square of a step's changes over the cells of a sample's masks, at most."""
+"""Largest root mean square of a step's changes over the cells of a sample's masks."""
 
 
 class SuperMixDraws(NamedTuple):
@@ -31,18 +31,18 @@ class SuperMixDraws(NamedTuple):
 
 
 class SuperMix(Policy):
-    """Masks with which a frozen teacher sees each image as much as its share says.
+    """Masks for which a frozen teacher's prediction of the mix is the mix of its predictions by share.
 
     The logits of the masks, on a grid of 16 x 16 cells smoothed by a Gaussian of one cell, start from plain
-    mixup and go `steps` Newton steps towards a zero of
+    mixup and make `steps` Newton steps towards a zero of
 
-        KL(sum_k share_k p(x_k) || p(x_m)) + sparsity * (how far the masks are from 0 and 1, in [0, 1]),
+        KL(sum_k share_k p(x_k) || p(x_m)) + sparsity * (distance of the masks from 0 and 1, in [0, 1]),
 
-    p the teacher's prediction, for each sample by itself; its best masks are kept. Labels weigh as much as
-    the shares, whatever area the masks have. The shares are the given lam, or of three images lam and a split
-    of the rest by Beta(3, 3); with lam ~ Beta(3, 3) two have the method's Dirichlet(3).
-    The method trains by distilling the teacher's prediction of the mixed image, too: that is a loss, and no
-    way to mix images and labels. It is not here.
+    p the teacher's prediction, for each sample separately; the best masks of each sample are kept. The
+    weights of labels are the shares, not the areas of the masks. The shares of two images are lam and
+    1 - lam; of three, lam and a split of the rest by Beta(3, 3). With lam ~ Beta(3, 3) two images have the
+    method's Dirichlet(3). The method's distillation of the teacher's prediction of the mixed image is a loss
+    and is not implemented here.
     """
 
     cost = "saliency"
@@ -62,14 +62,14 @@ class SuperMix(Policy):
     ) -> None:
         """Args:
         backbone, weights: the teacher, see `frozen_network`; timm's weights are downloaded.
-        images: how many are mixed into one.
-        steps, sparsity: as above.
-        mean, std: those the images were normalised by; they are converted to those of timm's weights.
-        network: instead of a backbone a module of one's own, images (N, 3, H, W) -> logits (N, C). It is
+        images: number of images mixed into one.
+        steps, sparsity: see the class.
+        mean, std: those used to normalise the images, which are converted to those of timm's weights.
+        network: the user's own module, images (N, 3, H, W) -> logits (N, C), instead of a backbone. It is
             frozen and kept in eval mode.
 
         Raises: ConfigError for only one of mean and std, numbers out of range, an unknown backbone or one
-        without classes; DataError for weights that cannot be had.
+        without classes; DataError for weights that cannot be read or downloaded.
         """
         super().__init__()
         if (mean is None) != (std is None):
@@ -98,7 +98,7 @@ class SuperMix(Policy):
         return self
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> SuperMixDraws:
-        """See Policy: of three images the cycle and the split of the second and third share."""
+        """See Policy: for three images the cycle and the split into the second and third share."""
         pair = pair_weights(lam, shape.images)
         if not self.many_parents:
             return SuperMixDraws(pair, None)
@@ -110,7 +110,7 @@ class SuperMix(Policy):
     def forward(
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: SuperMixDraws, info: PairInfo
     ) -> Mixed:
-        """See Policy; of three images the partners are not used."""
+        """See Policy; for three images the partners are not used."""
         if draws.rows is None:
             second = pairing.select(others)
             mask = self.masks(torch.stack([images, second]), draws.shares)[0]
@@ -121,7 +121,7 @@ class SuperMix(Policy):
         return Mixed(mixed, draws.rows, draws.shares, masks, own_first=False)
 
     def masks(self, images: Tensor, shares: Tensor) -> Tensor:
-        """Masks (K, N, 1, H, W), with sum 1, of images (K, N, 3, H, W) with shares (K, N); no gradient."""
+        """Masks (K, N, 1, H, W), sum 1 over K, of images (K, N, 3, H, W) and shares (K, N); no gradient."""
         with torch.enable_grad(), torch.autocast(images.device.type, enabled=False):
             return self._search(images.detach().float(), shares.detach().float())
 
@@ -145,7 +145,7 @@ class SuperMix(Policy):
         return _masks(best, (height, width)).detach()
 
     def _loss(self, masks: Tensor, images: Tensor, target: Tensor) -> Tensor:
-        """What is to become 0 (N,)."""
+        """Loss (N,) whose zero is searched."""
         seen = self.network((masks * images).sum(0)).log_softmax(1)
         apart = (target * (target.clamp(min=1e-12).log() - seen)).sum(1).clamp(min=0)
         most = 1 - 1 / len(masks)
@@ -155,7 +155,7 @@ class SuperMix(Policy):
 
 
 def _newton(value: Tensor, slope: Tensor) -> Tensor:
-    """The step to where a linear function of this value (N,) and slope (K, N, ...) is 0, or a shorter one."""
+    """The step to the zero of a linear function, by value (N,) and slope (K, N, ...), limited in length."""
     squared = slope.square().sum((0, 2, 3, 4), keepdim=True).clamp(min=1e-20)
     step = value.view(1, -1, 1, 1, 1) / squared * slope
     size = step.square().mean((0, 2, 3, 4), keepdim=True).sqrt()

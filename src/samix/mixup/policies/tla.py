@@ -19,23 +19,23 @@ from samix.mixup.tokens import Grid, check_patch, flipped, grid_of, in_pixels
 
 
 class TLADraws(NamedTuple):
-    """The box in patches; weights (2, N) by its area."""
+    """box in patches; weights (2, N) by its area."""
 
     box: Boxes
     weights: Tensor
 
 
 class TLA(Policy):
-    """CutMix on whole patches, whose labels go through the network together with the tokens.
+    """CutMix on whole patches, whose labels pass through the network together with the tokens.
 
     Each patch has the label of its image, the class token the mix by area. Every block mixes the labels as
-    it mixes the tokens, Y <- (Y + A Y) / 2 with the mean over heads of its attention A; the class token's
-    label after the last block is the target. Rows of A sum to 1, so each label stays a mix of the two given
-    ones, and its weight of `first` is all that has to be followed; for the same reason labels smoothed
-    before the first block are equal to labels smoothed after the last one, as the losses smooth them.
+    it mixes the tokens, Y <- (Y + A Y) / 2, A being the mean over heads of its attention; the label of the
+    class token after the last block is the target. Rows of A sum to 1, so each label stays a mix of the two
+    given ones, and it is enough to compute its weight of `first`. For the same reason, labels smoothed before
+    the first block are equal to labels smoothed after the last one, as in the losses.
 
-    The partner is that of the batch in reverse order. DeiT's alternation with Mixup, whose labels such
-    blocks would leave as they are: RandomChoice(("mixup", "tla"), (0.8, 1.0)).
+    Partners are the batch in reverse order. DeiT's alternation with Mixup, whose labels such blocks would not
+    change: RandomChoice(("mixup", "tla"), (0.8, 1.0)).
     """
 
     cost = "attention"
@@ -79,7 +79,7 @@ class TLA(Policy):
         prefix = outputs.attentions[0].shape[1] - kept.shape[1]
         weight = torch.cat([mixed.weights[0][:, None].expand(-1, prefix), kept], dim=1)
         for attention in outputs.attentions:
-            # a product and a sum, as a matrix product would be taken in half precision under autocast
+            # a product and a sum, as autocast would run a matrix product in half precision
             weight = (weight + (attention.float() * weight[:, None]).sum(2)) / 2
         return complemented(weight[:, 0])
 

@@ -44,18 +44,18 @@ class TokenDraws(NamedTuple):
 
 
 class TokenMix(Policy):
-    """Patches of `second`, in several blocks, replace those of `first`; labels go by what is seen in them.
+    """Patches of `second`, in several blocks, replace those of `first`; weights by attention or activation.
 
-    int((1 - lam) P) of the P patches and one more in 14, rounded up, come from `second`, the same of every
-    sample: mask "block", random rectangles; "random", single patches. A block mask may stay smaller.
+    int((1 - lam) P) + ceil(P / 14) of the P patches, at most P, come from `second`, the same for all samples:
+    mask "block", random rectangles; "random", single patches. A block mask may stay smaller.
 
-    label: the map of each clean image by which its label is weighted. "attention": the trained network's
-    attention to patches; "teacher": the class activation map of a frozen network, given by `weights`, or
-    without them `ImageInfo.cam`, of the trained network or computed beforehand; "area": none, the weights are
-    the true shares. A parent's weight is the share of its map that lies in its patches. The two do not sum to
-    1, as in the published code, unless `normalise_weights`.
+    label: the map of each clean image that weights its label. "attention": the trained network's attention to
+    patches; "teacher": the class activation map of a frozen network, given by `weights`, or without them
+    `ImageInfo.cam`, of the trained network or computed beforehand; "area": no map, the weights are the true
+    shares. A parent's weight is the share of its map that lies in its patches. The two weights do not sum to
+    1, as in the published code, unless `normalise_weights` is set.
 
-    The partner is that of the batch in reverse order. DeiT's alternation with Mixup:
+    Partners are the batch in reverse order. DeiT's alternation with Mixup:
     RandomChoice(("mixup", "tokenmix"), (0.8, 1.0)).
     """
 
@@ -76,9 +76,9 @@ class TokenMix(Policy):
         """patch: side of the backbone's patches in pixels, for label "area" or "teacher".
 
         backbone, weights: of the teacher, a convolutional network with a classifier of the same classes (see
-        `frozen_network`); mean and std are those the images were normalised by.
+        `frozen_network`); mean and std are those used to normalise the images.
         Raises: ConfigError for a patch below 1, for weights without label "teacher", only one of mean and
-        std, or a teacher without class maps; what `frozen_network` raises.
+        std, or a teacher without a classifier; errors of `frozen_network`.
         """
         super().__init__()
         check_patch(patch, "TokenMix")
@@ -105,7 +105,7 @@ class TokenMix(Policy):
 
     @torch.no_grad()
     def info_from(self, images: Tensor, info: ImageInfo) -> ImageInfo:
-        """With the class activation maps (N, 1, h, w) of the teacher, if there is one.
+        """`info` with the class activation maps (N, 1, h, w) of the teacher, if there is one.
 
         Raises: ValueError if there is a teacher and the labels are missing.
         """
@@ -116,7 +116,7 @@ class TokenMix(Policy):
         return info._replace(cam=_class_maps(self.teacher, images, info.labels))
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> TokenDraws:
-        """See Policy: the patches of `second`, the same of every sample.
+        """See Policy: the patches of `second`, the same for all samples.
 
         Raises: ConfigError if patches do not divide the images.
         """
@@ -183,7 +183,7 @@ def _class_maps(teacher: FrozenNetwork, images: Tensor, labels: Tensor) -> Tenso
 
 
 def _resized(info: ImageInfo, grid: Grid) -> Tensor:
-    """The class activation maps on the grid, (N, 1, h, w), from 0 on."""
+    """The class activation maps on the grid, (N, 1, h, w), shifted to minimum 0."""
     if info.cam is None:
         raise ValueError("TokenMix requires the class activation maps of both parents, or a teacher")
     maps = info.cam.float()

@@ -19,11 +19,11 @@ from samix.mixup.tokens import share_inside
 
 
 class TransMix(Policy):
-    """CutMix whose labels follow the attention that the network pays to either part of the mixed image.
+    """CutMix whose labels follow the network's attention to the two parts of the mixed image.
 
     The weight of `first` is, for each sample, ratio times the true share of `first` plus 1 - ratio times the
-    share of the class token's attention, in the last block, to patches of `first`. The paper has ratio 0; its
-    code and later ones take the mean of both.
+    share of the class token's attention, in the last block, to patches of `first`. The paper uses ratio 0;
+    its code and later ones use the mean of both, ratio 0.5.
     """
 
     cost = "attention"
