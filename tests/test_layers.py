@@ -51,6 +51,13 @@ def test_every_package_has_its_layer():
     assert below == {*LIBRARY, "kedro", "commands"}
 
 
+def test_the_house_of_contributing_names_every_package():
+    tree = (ROOT / "CONTRIBUTING.md").read_text().split("    src/samix/\n")[1].split("\n    docs/")[0]
+    named = [line.split()[0].rstrip("/") for line in tree.splitlines()]
+    packages = {path.parent.name for path in (ROOT / "src/samix").glob("*/__init__.py")}
+    assert sorted(named) == sorted(packages)
+
+
 @pytest.mark.slow
 def test_the_library_imports_without_kedro_mlflow_and_faiss():
     result = import_library(BLOCKED)
