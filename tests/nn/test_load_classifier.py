@@ -35,5 +35,5 @@ def test_logits_are_the_same(tmp_path):
 
 def test_another_file_is_told(tmp_path):
     saved(tmp_path / "encoder.safetensors")
-    with pytest.raises(DataError, match=r"encoder\.safetensors is no classifier of the stage sl_training"):
+    with pytest.raises(DataError, match=r"encoder\.safetensors is not a classifier of the stage sl_training"):
         load_classifier(tmp_path / "encoder.safetensors")

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def import_faiss() -> Any:
-    """The faiss module. Raises: DependencyError where it is not installed."""
+    """The faiss module. Raises: DependencyError if it is not installed."""
     try:
         import faiss
     except ImportError as error:
@@ -24,7 +24,7 @@ def import_faiss() -> Any:
 
 
 def faiss_uses_gpu(device: FaissDevice) -> bool:
-    """Whether faiss runs on the GPU for this choice; "auto" falls back to the CPU and says so once.
+    """Whether faiss runs on the GPU for this choice; "auto" falls back to the CPU and logs this once.
 
     Raises: DependencyError for "gpu" without a faiss built for GPUs or without a GPU.
     """

@@ -1,4 +1,4 @@
-"""Sizes and means of clusters, computed alike on every rank."""
+"""Sizes and means of clusters, with equal results on every rank."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cluster_means(features: Tensor, labels: Tensor, centroids: Tensor) -> Tensor
     Args: features (M, d); labels (M,) in [0, C); centroids (C, d).
     """
     sizes = cluster_sizes(labels, len(centroids))
-    # Bags add up in a fixed order; index_add_ on a GPU does not, and ranks would drift apart.
+    # Bags are summed in a fixed order; index_add_ on a GPU is not, and ranks would diverge.
     means = F.embedding_bag(
         labels.argsort(stable=True), features, offsets=sizes.cumsum(0) - sizes, mode="mean"
     )

@@ -11,10 +11,10 @@ from samix.core.random import seed_for
 
 
 def initial_labels(features: Tensor, config: ClusteringConfig, seed: int) -> Tensor:
-    """Cluster features (M, d), in data-set order: PCA whitening if asked for, rows of length 1, k-means.
+    """Cluster features (M, d), in data-set order: PCA whitening if configured, rows of length 1, k-means.
 
-    Args: seed; another one starts from other centroids.
-    Returns: labels (M,) int64 on the device of features; a cluster may be empty where features coincide.
+    Args: seed of the initial centroids.
+    Returns: labels (M,) int64 on the device of features; a cluster may be empty if features coincide.
     Raises: see `kmeans` and `pca_whiten`.
     """
     rows = features.float() if config.pca_dim is None else pca_whiten(features, config.pca_dim)

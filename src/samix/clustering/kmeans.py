@@ -25,13 +25,13 @@ def kmeans(
 ) -> Clusters:
     """Cluster the rows of features (M, d) by squared Euclidean distance; every row takes part.
 
-    Results are equal for equal seeds on the CPU, whatever the number of threads. A cluster may stay empty
-    where rows coincide.
+    On the CPU, results are equal for equal seeds and any number of threads. A cluster may stay empty if rows
+    coincide.
 
     Args: seed >= 0.
     Returns: Clusters, on the device of features.
     Raises: ConfigError for more clusters than rows; DataError for features that are not finite;
-    DependencyError without faiss, or for device "gpu" where faiss finds none.
+    DependencyError without faiss, or for device "gpu" if faiss finds none.
     """
     if clusters > len(features):
         raise ConfigError(
@@ -47,11 +47,11 @@ def kmeans(
         gpu=gpu,
         niter=iterations,
         seed=seed % 2**31,
-        # Random rows as a start merge well separated clusters more often than not; this one is k-means++
-        # up to sampling, at a cost that does not matter for 10^4 clusters either.
+        # Starting from random rows, k-means often merges well separated clusters; this method is k-means++
+        # up to sampling, at a cost that is negligible even for 10^4 clusters.
         init_method=faiss.ClusteringInitMethod_AFK_MC2,
-        max_points_per_centroid=10**7,  # faiss would otherwise look at 256 rows a cluster only
-        min_points_per_centroid=1,  # it warns below 39, which small data sets may well have
+        max_points_per_centroid=10**7,  # faiss would otherwise use only 256 rows per cluster
+        min_points_per_centroid=1,  # faiss warns below 39, which is normal for small data sets
     )
     solver.train(rows)
     _, labels = solver.assign(rows)

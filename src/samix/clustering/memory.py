@@ -18,8 +18,8 @@ from samix.core.errors import ConfigError, DataError, TrainingError
 class ODCMemory(nn.Module):
     """Samples and centroids memory of ODC (arXiv 2006.10645).
 
-    Every rank holds all of it and computes the same, so the pseudo labels are equal everywhere. Everything
-    is in the state_dict: a restored memory goes on as if nothing had happened, without k-means.
+    Every rank has the whole memory and computes the same updates, so that pseudo labels are equal on all
+    ranks. Everything is in the state_dict: a restored memory continues exactly, without k-means.
 
     Args: samples M, the training images; dim d of their features; config.
     Attributes: features (M, d) float32, rows of length 1; labels (M,) int64, the pseudo labels, -1 before
@@ -42,8 +42,8 @@ class ODCMemory(nn.Module):
     def initialise(self, features: Tensor, seed: int) -> None:
         """First pseudo labels by k-means on features (M, d), in data-set order.
 
-        Those of rank 0 count, and k-means runs there only: neither encoder nor faiss promise equal bits on
-        every GPU.
+        The features of rank 0 are used, and k-means runs there only: neither encoder nor faiss guarantee
+        equal bits on every GPU.
 
         Raises: DataError for features of another shape or not finite; see `initial_labels`.
         """
@@ -55,7 +55,7 @@ class ODCMemory(nn.Module):
 
     @torch.no_grad()
     def load(self, features: Tensor, labels: Tensor) -> None:
-        """Take over rank 0's features (M, d) and labels (M,); empty clusters are refilled.
+        """Copy rank 0's features (M, d) and labels (M,); empty clusters are refilled.
 
         Raises: DataError for another shape, or labels outside [0, C).
         """
@@ -75,10 +75,10 @@ class ODCMemory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, features: Tensor) -> Tensor:
-        """Blend this step's features into the memory and give those images the label of the best centroid.
+        """Blend this step's features into the memory; these images get the label of the best centroid.
 
         Args: index (n,) int64 of the images on this rank; features (n, d), from the step's own forward.
-        Where an index occurs more than once, the last in rank order counts.
+        If an index occurs more than once, the last in rank order counts.
         Returns: scalar in [0, 1], the share of images whose label changed, over all ranks.
         """
         index = all_gather(index)
@@ -92,7 +92,7 @@ class ODCMemory(nn.Module):
         return changed
 
     def maintain(self, step: int) -> None:
-        """What follows the update of a 0-based step: centroids and small clusters, each at its interval.
+        """Update centroids and small clusters, each at its interval, after the `update` of a 0-based step.
 
         Raises: TrainingError if the pseudo labels of the ranks differ.
         """
@@ -133,9 +133,9 @@ class ODCMemory(nn.Module):
 
 
 def smallest_cluster(config: ClusteringConfig, samples: int) -> int:
-    """Members that a cluster of `samples` images must have to stay: min_cluster, or its default.
+    """Fewest members of a cluster that is not dissolved, for `samples` images: min_cluster, or its default.
 
-    Raises: ConfigError if not all clusters can have as many, which is worth knowing before training.
+    Raises: ConfigError if not all clusters can have as many members.
     """
     size = samples / config.clusters
     min_cluster = config.min_cluster or max(2, round(0.15 * size))
@@ -148,7 +148,7 @@ def smallest_cluster(config: ClusteringConfig, samples: int) -> int:
 
 
 def _of_rank_zero(x: Tensor) -> Tensor:
-    """Rank 0's x, in blocks so that those of the other ranks need no room."""
+    """Rank 0's x, gathered in blocks, so that the x of other ranks take little memory."""
     return torch.cat([all_gather(block)[: len(block)] for block in torch.split(x, 2**16)])
 
 

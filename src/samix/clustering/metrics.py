@@ -1,4 +1,4 @@
-"""How pseudo labels compare with classes."""
+"""Agreement of pseudo labels with classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def purity(pseudo_labels: Tensor, labels: Tensor) -> float:
-    """Share of images whose class is the commonest one of their cluster, in (0, 1].
+    """Share of images whose class is the most common one of their cluster, in (0, 1].
 
     Args: pseudo_labels (M,) and labels (M,), both int64 >= 0.
     """

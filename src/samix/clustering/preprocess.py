@@ -1,4 +1,4 @@
-"""What features go through before k-means: PCA with whitening, rows of length 1."""
+"""Preprocessing of features before k-means: PCA with whitening, rows of length 1."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def l2_normalise(x: Tensor) -> Tensor:
 def pca_whiten(features: Tensor, dim: int) -> Tensor:
     """Project features (M, d) on their `dim` leading components, scaled to equal variance (DeepCluster).
 
-    That variance is 1/M, not 1: normalise the rows afterwards. Entries that whitening leaves undefined, by a
-    direction without variance, become 0 if they are few.
+    The variance is 1/M, not 1: normalise the rows afterwards. Entries that whitening leaves undefined,
+    because a direction has no variance, become 0 if they are few.
 
     Returns: (M, dim) float32 on the device of features.
     Raises: ConfigError for dim > d; DataError if more than 0.1 % of the entries are undefined.

@@ -16,8 +16,8 @@ SPLIT_SEED = 0
 def handle_small_clusters(features: Tensor, labels: Tensor, centroids: Tensor, min_cluster: int) -> None:
     """Move the members of clusters below min_cluster to the nearest other one, then refill those clusters.
 
-    Nothing happens where no cluster is small, or every one is. Changes labels and centroids in place;
-    waits for the device once if nothing is small.
+    Does nothing if no cluster is small, or if all are. Changes labels and centroids in place; waits for the
+    device once if no cluster is small.
 
     Args: features (M, d), rows of length 1; labels (M,) in [0, C); centroids (C, d).
     """
@@ -30,7 +30,7 @@ def handle_small_clusters(features: Tensor, labels: Tensor, centroids: Tensor, m
 
 
 def fill_clusters(features: Tensor, labels: Tensor, centroids: Tensor, empty: list[int]) -> None:
-    """Give each empty cluster in turn one half of the cluster that is then the largest, found by 2-means.
+    """Give each empty cluster in turn one part of the then largest cluster, which 2-means splits.
 
     Changes labels and centroids in place; only the centroids of the split clusters change. While a cluster
     is empty and there are at least as many samples as clusters, the largest has two members or more.
@@ -48,11 +48,11 @@ def fill_clusters(features: Tensor, labels: Tensor, centroids: Tensor, empty: li
 
 
 def two_parts(features: Tensor) -> Tensor:
-    """Split rows (n, d), n >= 2, by 2-means, or in random halves where that leaves a part empty.
+    """Split rows (n, d), n >= 2, by 2-means, or in random halves if 2-means leaves a part empty.
 
-    Returns: (n,) bool, whether a row is in the second part. The same on every rank.
+    Returns: (n,) bool, whether a row is in the second part. Equal on every rank.
     """
-    # On the CPU, as faiss promises no equal results on GPUs, and all ranks must agree.
+    # On the CPU, as faiss does not guarantee equal results on GPUs, and all ranks must agree.
     second = kmeans(features, 2, SPLIT_ITERATIONS, SPLIT_SEED, device="cpu").labels == 1
     if second.any() and not second.all():
         return second

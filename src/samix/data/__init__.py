@@ -1,4 +1,16 @@
-"""Images: sources, checks, stores, batched augmentation and the order of training."""
+"""Images: sources, checks, stores, batched augmentation and the order of training.
+
+A `Source` lists the rows of a data set and reads their pixels. `prepare` lists, checks and describes the set
+once: it returns a manifest (one row per image) and a card (sizes, mean and std, classes, counts). `Images` is
+the picklable handle of both, which stages and worker processes share.
+
+`open_images` returns an `ImageStore` of one split: square uint8 images by position, in memory if they fit,
+else decoded when they are fetched. A `Transform` (`Augment`, `CropFlip`, `SupervisedAugment`, `Normalize`)
+converts a batch of uint8 images to normalised float views on their device, with explicit generators.
+
+`TwoViewBatches` and `LabelledBatches` combine a store and a transform. The batch of a step is a pure function
+of (seed, step, rank), so that a resumed run loads the same batches; nothing has to be saved.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of uint8 images to normalised float views; every draw is per image, on the generator's device."""
+"""From batches of uint8 images to normalised float views; draws are per image, on the generator's device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from samix.data.geometry import CROP_RATIO, centre_crop, crop_resize, random_coi
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 CACHED_VALUES = 2**19
-"""Values of float images that a CPU augments at once: 170 images of 32 pixels, 18 of 96."""
+"""Values of float images that a CPU processes at once: 170 images of 32 pixels, 18 of 96."""
 
 
 class Normalize:
@@ -30,15 +30,15 @@ class Normalize:
 
     @classmethod
     def for_data(cls, card: Mapping[str, Any]) -> Self:
-        """With the statistics of a data card, cutting its images from what is stored."""
+        """With the statistics of a data card; images of its image_size are cut from the stored ones."""
         return cls(card["mean"], card["std"], card["image_size"])
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """uint8 (n, 3, S, S) to float32. Nothing is drawn: the generator makes it stand for any transform."""
+        """uint8 (n, 3, S, S) to float32. `generator` is not used; it makes this a `Transform`."""
         return self.of_unit(self.crop(images).to(torch.float32) / 255)
 
     def crop(self, images: Tensor) -> Tensor:
-        """The part of images (n, 3, S, S) that the test sees."""
+        """The part of images (n, 3, S, S) that tests use."""
         return images if self.size is None else centre_crop(images, self.size)
 
     def of_unit(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class CropFlip:
 
     @classmethod
     def for_data(cls, config: AugmentConfig, card: Mapping[str, Any]) -> Self:
-        """With the size and statistics of a data card; no mirroring where the card forbids it."""
+        """With the size and statistics of a data card; no mirroring if the card's flip is false."""
         config = config.model_copy(update={"flip": config.flip and card["flip"]})
         return cls(config, card["image_size"], card["mean"], card["std"])
 
@@ -78,7 +78,7 @@ class CropFlip:
         return crop_resize(images.to(torch.float32) / 255, boxes, flip, self.image_size)
 
     def _together(self, images: Tensor) -> int:
-        """Images to work on at once: all on a GPU; on a CPU as many as its caches hold, a third faster."""
+        """Images to process at once: all on a GPU; on a CPU as many as fit its caches, a third faster."""
         if images.device.type != "cpu":
             return max(1, len(images))
         return max(1, CACHED_VALUES // (3 * self.image_size**2))

@@ -1,4 +1,4 @@
-"""What must hold of a data set before anything is written; every problem is told, not the first one."""
+"""Checks of a data set before anything is written; all problems are reported, not only the first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 20
 
 
 def raise_problems(problems: Sequence[str], name: str) -> None:
-    """Raise one DataError that names every problem (the first SHOWN, then how many more); none: return."""
+    """Raise one DataError that lists the first SHOWN problems and the number of others; none: return."""
     if not problems:
         return
     lines = [f"data set {name!r} cannot be used, problems found: {len(problems)}"]
@@ -25,7 +25,7 @@ def raise_problems(problems: Sequence[str], name: str) -> None:
 
 
 def check_class_count(listing: Listing, expected: int | None, name: str) -> None:
-    """Raise DataError at once, before a large set is read, where it does not have the classes expected."""
+    """Raise DataError, before a large set is read, if it does not have the expected number of classes."""
     if expected is not None and len(listing.classes) != expected:
         raise DataError(
             f"data set {name!r} has {len(listing.classes)} classes, data_preparation.classes={expected}: "

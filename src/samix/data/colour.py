@@ -1,6 +1,6 @@
-"""Colour changes with one factor an image; all take and give float (n, 3, H, W) in [0, 1].
+"""Colour changes with one factor per image, from and to float (n, 3, H, W) in [0, 1].
 
-Brightness, contrast and saturation blend as torchvision's do, with ITU-R 601 grey; hue turns the HSV circle.
+Brightness, contrast and saturation blend as in torchvision, with ITU-R 601 grey; hue rotates the HSV circle.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def jitter(
 ) -> Tensor:
     """Jitter a share `p` of the images in the fixed order brightness, contrast, saturation, hue.
 
-    Args: strength of each: factors from U(1 - s, 1 + s), hue from U(-s, s).
+    Args: strength s of each change: factors from U(1 - s, 1 + s), hue from U(-s, s).
     """
     draws = torch.rand(4, len(x), generator=generator, device=x.device) * 2 - 1
     draws = draws * random_coins(len(x), p, generator)
@@ -34,22 +34,22 @@ def jitter(
 
 
 def adjust_brightness(x: Tensor, factor: Tensor) -> Tensor:
-    """Scale towards black; factor (n,), 1 changes nothing."""
+    """Scale towards black; factor (n,), 1: no change."""
     return (x * _per_image(factor)).clamp(0, 1)
 
 
 def adjust_contrast(x: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean grey of the image; factor (n,), 1 changes nothing."""
+    """Blend with the mean grey of the image; factor (n,), 1: no change."""
     return _blend(x, gray(x).mean((1, 2, 3), keepdim=True), factor)
 
 
 def adjust_saturation(x: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the grey image; factor (n,), 1 changes nothing, 0 is grey."""
+    """Blend with the grey image; factor (n,), 1: no change, 0: grey."""
     return _blend(x, gray(x), factor)
 
 
 def adjust_hue(x: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue of HSV by `shift` (n,), in turns; value and saturation stay.
+    """Rotate the hue of HSV by `shift` (n,), in turns; value and saturation are unchanged.
 
     With chroma c = max - min and hue h in sixths, channel k of (5, 3, 1) is
     max - c * clamp(min(m, 4 - m), 0, 1) where m = (k + h) mod 6, which needs no case by case assignment.

@@ -1,4 +1,4 @@
-"""Random erasing (Zhong et al. 2020): a random box of some images becomes noise."""
+"""Random erasing (Zhong et al. 2020): a random box of some images is replaced by noise."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RATIO = (0.3, 1 / 0.3)
 def random_erasing(x: Tensor, p: float, generator: torch.Generator) -> Tensor:
     """Fill a box of a share `p` of normalised images (n, 3, S, S) with N(0, 1), drawn per pixel and channel.
 
-    timm's RandomErasing of mode pixel, for the whole batch at once and from the generator alone; it differs
-    in that timm rejects a box that is exactly as long as the image.
+    timm's RandomErasing of mode pixel, for the whole batch at once and from `generator` only; unlike this
+    function, timm rejects a box that is exactly as long as the image.
     """
     side = x.shape[-1]
     top, left, height, width = random_crops(len(x), side, AREA, RATIO, generator)[:, :, None].unbind(1)

@@ -1,4 +1,4 @@
-"""Crops and mirror of a batch, drawn per image and done in one step."""
+"""Crops and horizontal flips of a batch, drawn per image and applied in one step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def random_crops(
     """Boxes (n, 4) of top, left, height, width in whole pixels of square images with side `size`.
 
     Inception-style as in torchvision: area share from U(scale), log of width / height from U(log ratio), ten
-    tries to fit, else the largest centred box of an allowed ratio.
+    tries to fit, else the largest centred box with an allowed ratio.
     """
     draws = torch.rand(n, 2, _TRIES, generator=generator, device=generator.device)
     area = size * size * (scale[0] + (scale[1] - scale[0]) * draws[:, 0])
@@ -44,9 +44,9 @@ def random_crops(
 def crop_resize(
     images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: Interpolation = "bilinear"
 ) -> Tensor:
-    """Cut `boxes` (n, 4) from images (n, 3, S, S) in [0, 1], scale them to `size`, mirror where `flip` (n,).
+    """Cut `boxes` (n, 4) from images (n, 3, S, S) in [0, 1], scale them to `size`, mirror if `flip` (n,).
 
-    torchvision's resized_crop with antialias, in floating point: bicubic values are held in [0, 1].
+    As torchvision's resized_crop with antialias, in floating point; bicubic values are clipped to [0, 1].
     """
     if interpolation == "bicubic":
         return resample(images, boxes, flip, size, interpolation).clamp(0, 1)
@@ -56,7 +56,7 @@ def crop_resize(
 
 
 def _enlarge(images: Tensor, boxes: Tensor, flip: Tensor, size: int) -> Tensor:
-    """`crop_resize`, bilinear, of boxes that only grow: no low-pass filter, so that sampling does.
+    """`crop_resize`, bilinear, for enlarged boxes: sampling without a low-pass filter is enough.
 
     On a CPU it took a half (32 pixels) to a quarter (224) of the time of `resample`.
     """
@@ -71,9 +71,9 @@ def _enlarge(images: Tensor, boxes: Tensor, flip: Tensor, size: int) -> Tensor:
 
 
 def pad_crop(images: Tensor, corners: Tensor, flip: Tensor, size: int, pad: int) -> Tensor:
-    """Cut size x size from images (n, 3, S, S) with `pad` < S reflected pixels around, mirror where `flip`.
+    """Cut size x size from images (n, 3, S, S) with `pad` < S reflected pixels around, mirror if `flip`.
 
-    Args: corners (n, 2), int64: top and left in the padded image; flip (n,). Pixels are moved, not changed.
+    Args: corners (n, 2), int64: top and left in the padded image; flip (n,). Pixel values do not change.
     """
     side = images.shape[-1]
     steps = torch.arange(size, device=images.device)
@@ -85,7 +85,7 @@ def pad_crop(images: Tensor, corners: Tensor, flip: Tensor, size: int, pad: int)
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
-    """The centre (n, 3, size, size) of square images (n, 3, S, S), where torchvision's CenterCrop has it."""
+    """The centre (n, 3, size, size) of square images (n, 3, S, S), as torchvision's CenterCrop."""
     start = centre_start(images.shape[-1], size)
     return images[..., start : start + size, start : start + size]
 
@@ -101,7 +101,7 @@ def random_coins(n: int, p: float, generator: torch.Generator) -> Tensor:
 
 
 def _coordinates(unit: Tensor, start: Tensor, length: Tensor, side: int) -> Tensor:
-    """Positions in [0, 1] of a box as coordinates in [-1, 1] of pixel centres, held inside the box."""
+    """Positions in [0, 1] of a box as coordinates in [-1, 1] of pixel centres, clipped to the box."""
     start, length = start[:, None], length[:, None]
     pixel = (start + unit * length - 0.5).maximum(start).minimum(start + length - 1)
     return pixel * (2 / (side - 1)) - 1

@@ -1,4 +1,4 @@
-"""The handle by which the images of a data set travel between stages and into worker processes."""
+"""The handle of the images of a data set, passed between stages and to worker processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from samix.data.store import ImageStore
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What is known of a data set, see `Prepared`, and the way back to its pixels; picklable.
+    """The description of a data set, see `Prepared`, from which its pixels can be read; picklable.
 
     card: size, mean and std, classes, counts, checksum; manifest: one row per image.
     """
@@ -35,7 +35,7 @@ class Images:
 
     @property
     def pretraining(self) -> str:
-        """The split that self-supervised training sees."""
+        """The split that self-supervised training uses."""
         return pretraining_split(self.manifest)
 
     @property
@@ -45,6 +45,6 @@ class Images:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the card, the manifest and the code of the source; the folder of the files does not matter."""
+        """Fingerprint of the card without its folder, the manifest and the code of the source."""
         card = {key: value for key, value in self.card.items() if key != "root"}
         return fingerprint(card=card, manifest=self.manifest, code=code_of(SOURCES[card["source"]]))

@@ -1,4 +1,4 @@
-"""Batches as a function of (seed, step, rank), so that a resumed run sees what it would have seen."""
+"""Batches as a function of (seed, step, rank), so that a resumed run loads the same batches."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
 
 
 class GlobalBatches:
-    """Which images a rank sees at a step: its slice of the global batch, epochs shuffled, remainder dropped.
+    """The images of a rank at a step: its slice of the global batch, epochs shuffled, remainder dropped.
 
-    From a store that decodes images when they are asked for, those of the next steps are read ahead.
+    If the store decodes images when they are fetched, the images of the next steps are read ahead.
 
     Args: batch_size of all ranks together; seed of the order. Raises: ConfigError for a batch larger than the
     store.
@@ -61,7 +61,7 @@ class GlobalBatches:
     def positions(self, ctx: StepContext) -> Tensor:
         """Positions of this rank's images, int64 (batch_size / world_size,) on the CPU.
 
-        Raises: ConfigError for a batch that the ranks cannot share equally.
+        Raises: ConfigError if the batch size is not a multiple of the number of ranks.
         """
         if self.batch_size % ctx.world_size:
             raise ConfigError(
@@ -117,7 +117,7 @@ class LabelledBatches(GlobalBatches):
 def iterate(store: ImageStore, transform: Callable[[Tensor], Tensor], batch_size: int) -> Iterator[Tensor]:
     """Normalised images (<= batch_size, 3, S, S) of the whole store, in its order, on its device.
 
-    A store that decodes images when they are asked for decodes the next ones while the caller is busy.
+    If the store decodes images when they are fetched, the next ones are read ahead.
     """
     parts = chunks(len(store), batch_size)
     if isinstance(store, ReadingStore):

@@ -1,4 +1,4 @@
-"""Reading ahead: what the next steps will ask for is decoded while the present one runs."""
+"""Reading ahead: images of the next steps are decoded while the present step runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from torch import Tensor
 from samix.core.step import StepContext
 
 DEPTH = 2
-"""Steps that are read ahead: one hides the reading, one more a batch that takes longer."""
+"""Number of steps that are read ahead: one hides the reading, the second hides slower batches."""
 
 
 class Prefetch:
     """Calls `read` for the next steps in the background.
 
-    What a step reads is a function of its context, so nothing has to be remembered to resume: after a jump
-    the reading simply starts at the new step. An error appears at the step whose images it hit.
+    The images of a step are a function of its context, so a resumed run needs no saved state: after a jump,
+    reading starts at the new step. An error is raised at the step whose images it concerns.
 
-    Args: read, positions (n,) to images, which may be called from another thread; positions of a context.
+    Args: read, from positions (n,) to images, called in another thread; positions, from a context to
+    positions (n,).
     """
 
     def __init__(self, read: Callable[[Tensor], Tensor], positions: Callable[[StepContext], Tensor]) -> None:
@@ -32,7 +33,7 @@ class Prefetch:
         self._pending: dict[StepContext, Future[Tensor]] = {}
 
     def fetch(self, ctx: StepContext) -> Tensor:
-        """What `read` gives for ctx.step; starts to read for the steps after it, if training has more."""
+        """Result of `read` for ctx.step; starts to read for the following steps, if there are any."""
         last = min(ctx.step + DEPTH, ctx.total_steps - 1)
         # the epoch follows from the step
         wanted = [replace(ctx, epoch=0, step=step) for step in (ctx.step, *range(ctx.step + 1, last + 1))]
@@ -45,9 +46,9 @@ class Prefetch:
 
 
 def read_ahead(read: Callable[[Tensor], Tensor], parts: Iterable[Tensor]) -> Iterator[Tensor]:
-    """What `read` gives for each of `parts`, positions (n,), in order; the next DEPTH are read meanwhile.
+    """Results of `read` for each of `parts`, positions (n,), in order; the next DEPTH are read meanwhile.
 
-    An error appears at the part that it hit. Nothing more is read once the iterator is closed.
+    An error is raised at the part that it concerns. Reading stops when the iterator is closed.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     pending: deque[Future[Tensor]] = deque()

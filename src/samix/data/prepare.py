@@ -1,4 +1,4 @@
-"""From a data configuration to a manifest and a card, checked; and from these back to the images."""
+"""From a data configuration to a checked manifest and card, and from these to the images."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SPLITS = ("train", "test", "unlabelled")
 
 
 class Prepared(NamedTuple):
-    """What is known of a data set before anyone trains on it.
+    """The checked description of a data set.
 
-    manifest: one row an image, columns COLUMNS, split one of SPLITS; an unlabelled row has label -1 and no
+    manifest: one row per image, columns COLUMNS, split one of SPLITS; an unlabelled row has label -1 and no
     class_name. card: JSON dict; class_counts: columns label, class_name, train and test.
     """
 
@@ -44,8 +44,8 @@ class Prepared(NamedTuple):
 def prepare(config: DataConfig, seed: int) -> Prepared:
     """List, check and describe a data set; nothing is written.
 
-    Args: seed of the split (where the source has none) and of `limit`.
-    Raises: DataError naming every problem at once; ConfigError for a limit that the data cannot fill.
+    Args: seed of the split (if the source has none) and of `limit`.
+    Raises: DataError that lists all problems; ConfigError for a limit that the data cannot fill.
     """
     source = SOURCES[config.source](config.root, config.download)
     listing = source.listing(config.test_fraction, seed)
@@ -57,7 +57,7 @@ def prepare(config: DataConfig, seed: int) -> Prepared:
     if config.limit is not None:
         rows = rows.iloc[limited(rows["label"].to_numpy(), rows["split"].to_numpy(), config.limit, seed)]
     rows = pd.concat([rows[rows["split"] == split] for split in SPLITS], ignore_index=True)
-    # label -1, no class, takes the name at the end
+    # label -1, no class, selects the last name
     rows["class_name"] = np.array([*listing.classes, ""], dtype=object)[rows["label"]]
     manifest, unreadable = _with_checksums(source, rows, config)
     repeated = duplicates(manifest)
@@ -73,8 +73,8 @@ def prepare(config: DataConfig, seed: int) -> Prepared:
 def open_images(card: dict[str, Any], manifest: pd.DataFrame, split: str) -> ImageStore:
     """Squares (side card["stored_size"]) of one of SPLITS, in the order of the manifest's rows.
 
-    Labels of unlabelled images are -1. `Normalize.for_data(card)` cuts the images of a test from them.
-    Raises: DataError where the source no longer fits the manifest, such as a file that vanished.
+    Labels of unlabelled images are -1. `Normalize.for_data(card)` cuts test images from the squares.
+    Raises: DataError if the source no longer fits the manifest, for example if a file is missing.
     """
     root = None if card["root"] is None else Path(card["root"])
     source = SOURCES[card["source"]](root)
@@ -82,7 +82,7 @@ def open_images(card: dict[str, Any], manifest: pd.DataFrame, split: str) -> Ima
 
 
 def pretraining_split(manifest: pd.DataFrame) -> str:
-    """The split that self-supervised training sees: "unlabelled" where there is one, else "train"."""
+    """The split that self-supervised training uses: "unlabelled" if there is one, else "train"."""
     return "unlabelled" if (manifest["split"] == "unlabelled").any() else "train"
 
 

@@ -16,10 +16,10 @@ from samix.config.data import Interpolation
 
 
 class RandAugment:
-    """RandAugment (Cubuk et al. 2020) as timm runs it, image by image on the CPU.
+    """RandAugment (Cubuk et al. 2020) as in timm, image by image on the CPU.
 
-    Args: recipe as timm writes it; image_size and mean (3,) in [0, 1], which give its largest shift and the
-    colour of what it moves in; interpolation of its rotations, shears and shifts.
+    Args: recipe in timm's format; image_size and mean (3,) in [0, 1], which set the largest shift and the
+    colour of pixels from outside the image; interpolation of its rotations, shears and shifts.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class RandAugment:
                 step.aug_fn = _posterize
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Change each of float images (n, 3, S, S) in [0, 1]; they are rounded to 8 bits for it."""
+        """Augment each of the float images (n, 3, S, S) in [0, 1]; they are rounded to 8 bits first."""
         seed = torch.randint(2**32, (1,), generator=generator, device=generator.device, dtype=torch.int64)
         pixels = (x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         with global_seed(int(seed)):
@@ -47,7 +47,7 @@ class RandAugment:
 
 
 def _posterize(image: Image.Image, bits: int, **options: Any) -> Image.Image:
-    """timm's, which asks Pillow for 0 bits now and then: black, until Pillow 13 refused it."""
+    """timm's posterize; for 0 bits, which timm may draw and Pillow 13 rejects, a black image as before."""
     from timm.data.auto_augment import posterize
 
     if bits == 0:
@@ -58,7 +58,7 @@ def _posterize(image: Image.Image, bits: int, **options: Any) -> Image.Image:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Seed the generators that Python and NumPy share with everyone, as timm draws from them; then restore.
+    """Seed the global generators of Python and NumPy, from which timm draws, and restore them at the end.
 
     Args: seed in [0, 2^32).
     """

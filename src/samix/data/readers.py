@@ -1,4 +1,4 @@
-"""Pixels by position, from an array or from files, brought to one square size."""
+"""Pixels by position, from an array or from files, resized and cut to one square size."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Reader(ABC):
 
     @abstractmethod
     def original(self, position: int) -> np.ndarray:
-        """Image as stored, uint8 (H, W, 3). Raises DataError, naming it, where it cannot be read."""
+        """Image as stored, uint8 (H, W, 3). Raises DataError, naming it, if it cannot be read."""
 
     @abstractmethod
     def read(self, positions: Sequence[int] | np.ndarray) -> Tensor:
         """Images at `positions` (n,), uint8 (n, 3, S, S)."""
 
     def map(self, function: Callable[[int], Result], positions: Iterable[int]) -> list[Result]:
-        """Results of `function` at each position, in order; where reading is slow, by several threads."""
+        """Results of `function` at each position, in order; by several threads if images are files."""
         return [function(position) for position in positions]
 
 
 class ArrayReader(Reader):
     """Images of one array, uint8 (M, H, W) or (M, H, W, 3), which may be a memory-mapped file.
 
-    Args: rows (N,) of the array that are the images.
+    Args: rows (N,) of the array, one per image.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ArrayReader(Reader):
 
 
 class FileReader(Reader):
-    """Image files, decoded when asked for, by a few threads (PIL decodes outside the interpreter lock)."""
+    """Image files, decoded on `read` by a few threads (PIL decodes outside the interpreter lock)."""
 
     def __init__(
         self, paths: Sequence[Path], image_size: int, interpolation: Interpolation = "bilinear"
@@ -114,7 +114,7 @@ class FileReader(Reader):
 def fit_square(images: Tensor, size: int, interpolation: Interpolation = "bilinear") -> Tensor:
     """Resize (n, 3, H, W) uint8 so that the shorter side is `size`, then cut the centre: (n, 3, size, size).
 
-    With low-pass filtering where it shrinks, as PIL does.
+    With a low-pass filter if the image shrinks, as in PIL.
     """
     height, width = images.shape[-2:]
     scale = size / min(height, width)

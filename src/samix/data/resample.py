@@ -1,4 +1,4 @@
-"""Crops scaled with a low-pass filter, a box an image: two products with matrices of weights."""
+"""Crops scaled with a low-pass filter, one box per image: two products with matrices of weights."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SUPPORT = {"bilinear": 1, "bicubic": 2}
 
 
 def resample(images: Tensor, boxes: Tensor, flip: Tensor, size: int, interpolation: Interpolation) -> Tensor:
-    """Cut `boxes` (n, 4) from float images (n, 3, S, S), scale them to `size`, mirror where `flip` (n,).
+    """Cut `boxes` (n, 4) from float images (n, 3, S, S), scale them to `size`, mirror if `flip` (n,).
 
-    PIL's resampling of the cut-out, as torchvision's with antialias: where a box shrinks, the kernel widens
-    with it; no pixel outside the box counts. Bicubic values may leave the range of the image's.
+    PIL's resampling of the crop, as torchvision's with antialias: if a box shrinks, the kernel widens in
+    proportion; pixels outside the box have no weight. Bicubic values may leave the range of the image.
     """
     boxes = boxes.to(images.dtype)
     rows = _weights(boxes[:, 0], boxes[:, 2], images.shape[-2], size, interpolation)

@@ -1,4 +1,4 @@
-"""Images of one split by position: in memory where they fit, else decoded when fetched."""
+"""Images of one split by position: in memory if they fit, else decoded when fetched."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MemoryStore(ImageStore):
 
 
 class ReadingStore(ImageStore):
-    """Images that a reader delivers when they are asked for, then moved to the device."""
+    """Images that a reader decodes when they are fetched, then moved to the device."""
 
     def __init__(self, reader: Reader, labels: Tensor) -> None:
         self.reader = reader
@@ -60,12 +60,12 @@ class ReadingStore(ImageStore):
         return self.read(indices).to(self.labels.device, non_blocking=True)
 
     def read(self, indices: Tensor) -> Tensor:
-        """Images at positions `indices` (n,) in the host's memory, pinned where the store is of a GPU."""
+        """Images at positions `indices` (n,) in the host's memory, pinned if the store's device is a GPU."""
         images = self.reader.read(indices.cpu().numpy())
         return images.pin_memory() if self.labels.device.type == "cuda" else images
 
     def to(self, device: torch.device | str) -> ReadingStore:
-        """See `ImageStore`; the pixels stay where they are until they are fetched."""
+        """See `ImageStore`; only labels are moved, pixels when they are fetched."""
         return ReadingStore(self.reader, self.labels.to(device))
 
 
@@ -76,7 +76,7 @@ def chunks(n: int, size: int) -> Iterator[Tensor]:
 
 
 def store_of(reader: Reader, labels: Tensor) -> ImageStore:
-    """A store in memory where the images of `reader` fit into MEMORY_LIMIT, else one that reads on fetch."""
+    """A store in memory if the images of `reader` fit into MEMORY_LIMIT, else one that reads on fetch."""
     size = reader.image_size
     if len(reader) * 3 * size * size > MEMORY_LIMIT:
         return ReadingStore(reader, labels)

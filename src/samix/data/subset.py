@@ -11,7 +11,7 @@ from samix.core.random import numpy_generator_for
 def stratified_split(labels: np.ndarray, test_fraction: float, seed: int) -> np.ndarray:
     """Split name, train or test, for each of `labels` (N,): about `test_fraction` of every class is test.
 
-    A class of two images or more has at least one on either side; a single image stays in training.
+    A class of two or more images has at least one in each split; a single image is in train.
     """
     split = np.full(len(labels), "train", dtype=object)
     generator = numpy_generator_for(seed, "split")
@@ -25,7 +25,7 @@ def stratified_split(labels: np.ndarray, test_fraction: float, seed: int) -> np.
 def stratified_subset(labels: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
     """Sorted positions (total,) of a random subset of `labels` (N,) with their class shares.
 
-    Every class keeps at least one image, so classes <= total <= N is needed.
+    Every class keeps at least one image, so classes <= total <= N is required.
     """
     classes, counts = np.unique(labels, return_counts=True)
     quota = class_quota(counts, total)
@@ -37,7 +37,7 @@ def stratified_subset(labels: np.ndarray, total: int, generator: np.random.Gener
 
 
 def class_quota(counts: np.ndarray, total: int) -> np.ndarray:
-    """Split `total` over classes of `counts` (C,) images by largest remainders, at least one a class."""
+    """Split `total` over classes of `counts` (C,) images by largest remainders, at least one per class."""
     spare = counts - 1
     exact = (total - len(counts)) * spare / max(1, spare.sum())
     quota = np.floor(exact).astype(np.int64)
@@ -50,7 +50,7 @@ def class_quota(counts: np.ndarray, total: int) -> np.ndarray:
 def limited(labels: np.ndarray, split: np.ndarray, limit: int, seed: int) -> np.ndarray:
     """Sorted positions of `limit` training rows and, in proportion, of test and unlabelled rows, stratified.
 
-    Args: labels (N,) and names of their split (N,), of which train must occur.
+    Args: labels (N,) and names of their splits (N,), which must contain train.
     Raises: ConfigError for a limit below the number of classes or above the number of training rows.
     """
     train = np.flatnonzero(split == "train")

@@ -20,8 +20,8 @@ from samix.data.rand_augment import RandAugment
 class SupervisedAugment:
     """A `Transform` that draws one view of each image.
 
-    RandAugment follows crop and mirror and precedes colour jitter, as in timm, which leaves the jitter out
-    beside RandAugment unless it is forced: set its strengths to 0 for that. Erasing follows normalisation.
+    RandAugment follows crop and mirror and precedes colour jitter, as in timm; timm omits the jitter if
+    RandAugment is used, unless it is forced: set its strengths to 0 for that. Erasing follows normalisation.
     """
 
     def __init__(self, config: SupervisedAugmentConfig, image_size: int, normalize: Normalize) -> None:
@@ -35,9 +35,9 @@ class SupervisedAugment:
 
     @classmethod
     def for_data(cls, config: SupervisedAugmentConfig, card: Mapping[str, Any]) -> Self:
-        """With the size and statistics of a data card; no mirroring where the card forbids it.
+        """With the size and statistics of a data card; no mirroring if the card's flip is false.
 
-        Raises: ConfigError for a padding that the stored images cannot be reflected to.
+        Raises: ConfigError for a padding that is not smaller than the stored images.
         """
         if config.crop == "pad" and config.pad >= card["stored_size"]:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""One pass over the images of a split: which cannot be read, their checksums, their mean and deviation."""
+"""Passes over the images of a split: unreadable images, checksums, mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from samix.data.readers import Reader
 from samix.data.store import ImageStore, chunks
 
 _CHUNK = 1024
-# An image set of a single colour has deviation 0; one grey level keeps the normalisation finite.
+# A set of images of one colour has deviation 0; one grey level keeps the normalisation finite.
 _SMALLEST_STD = 1 / 255
 
 
 @dataclass(frozen=True)
 class Survey:
-    """checksums: hex, one an image, "" where it is unreadable; problems: the unreadable ones, named."""
+    """checksums: hex, one per image, "" if it is unreadable; problems: one message per unreadable image."""
 
     checksums: list[str]
     problems: list[str]

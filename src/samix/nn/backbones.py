@@ -1,4 +1,4 @@
-"""Backbones with a tap: the feature map that the Mixer sees, and the pooled output, from one forward."""
+"""Backbones with a tap: the feature map that the Mixer reads, and the pooled output, from one pass."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from samix.nn.stems import put_cifar_stem, takes_cifar_stem
 from samix.nn.taps import ModuleTap, StageTap, Tap
 
 _PROBE = 64
-"""Side of the image that measures the tap of a network which takes any size."""
+"""Side of the image used to measure the tap of a network that accepts any size."""
 
 
 class Features(NamedTuple):
-    """What a backbone gives: the map at the tap (N, C, h, w) and the pooled output (N, width)."""
+    """Outputs of a backbone: the map at the tap (N, C, h, w) and the pooled output (N, width)."""
 
     tap: Tensor
     pooled: Tensor
@@ -34,8 +34,8 @@ class Features(NamedTuple):
 class Backbone(nn.Module):
     """A timm model (in `net`) with one place tapped.
 
-    Attributes: tap_channels C; tap_stride, input pixels a tap pixel; width of the pooled output; image_size,
-    (H, W) of the only images it takes, None where it takes any.
+    Attributes: tap_channels C; tap_stride, input pixels per tap pixel; width of the pooled output;
+    image_size, (H, W) of the only accepted images, None if any size is accepted.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Backbone(nn.Module):
     ) -> None:
         """tap_norm: layer-normalise the tap's map over its channels.
 
-        Without affine parameters: only the Mixer would read them, through a network that takes no gradient,
-        so they would stay 1 and 0.
+        Without affine parameters: only the Mixer would use them, in a network that takes no gradient, so they
+        would stay 1 and 0.
         """
         super().__init__()
         # channels last makes convolutions up to twice as fast, on CPUs as on tensor cores; models of one
@@ -79,7 +79,7 @@ class Backbone(nn.Module):
 
     @property
     def stages(self) -> list[str]:
-        """Modules that features may be changed after: the stem, then timm's stages; empty without a stem."""
+        """Modules after which features can be changed: the stem, then timm's stages; empty without a stem."""
         children = dict(self.net.named_children())
         stem = next((name for name in ("maxpool", "stem", "patch_embed") if name in children), None)
         if stem is None:
@@ -99,10 +99,10 @@ class Backbone(nn.Module):
 
     @contextmanager
     def altering(self, stage: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-        """Within the block, the features after a stage are `change` of what they were.
+        """Within the block, `change` is applied to the features after a stage, in one forward pass.
 
-        stage: a place in `stages`, or -1, the last features before pooling. For one forward pass.
-        Raises: ConfigError for a stage that the backbone has not.
+        stage: an index of `stages`, or -1, the last features before pooling.
+        Raises: ConfigError for a stage that the backbone does not have.
         """
         if stage >= 0:
             stages = self.stages
@@ -123,20 +123,20 @@ class Backbone(nn.Module):
     @contextmanager
     def attending(self, *, every: bool = False) -> Iterator[list[Tensor]]:
         """Within the block, a forward pass adds the last block's attention (N, T, T) to the list, or every
-        block's; mean over heads, without gradient. For networks that attend.
+        block's; mean over heads, without gradient. Requires `attends`.
         """
         blocks = [block.attn for block in self.net.blocks]  # type: ignore[union-attr]
         with attention_kept(blocks if every else blocks[-1:]) as kept:
             yield kept
 
     def looks_at(self, attention: Tensor, size: tuple[int, int]) -> Tensor:
-        """Attention (N, T, T) of images of `size` (H, W) -> (N, 1, h, w), of the class token to patches."""
+        """Attention (N, T, T) for images of `size` (H, W) -> (N, 1, h, w), of the class token to patches."""
         height, width = self.net.patch_embed.dynamic_feat_size(size)  # type: ignore[union-attr,operator]
         prefix: int = self.net.num_prefix_tokens  # type: ignore[assignment]
         return attention[:, 0, prefix:].reshape(len(attention), 1, height, width)
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of patches of images of `size` (H, W), for networks that attend."""
+        """Rows and columns of patches of images of `size` (H, W). Requires `attends`."""
         rows, columns = self.net.patch_embed.dynamic_feat_size(size)  # type: ignore[union-attr,operator]
         return rows, columns
 
@@ -196,10 +196,10 @@ def _noted(found: list[tuple[int, int, int]]) -> Callable[[Tensor], Tensor]:
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:
-    """Build the backbone with random weights; `load_pretrained` gives it timm's.
+    """Build the backbone with random weights; `load_pretrained` loads timm's.
 
-    Raises: ConfigError for a name that timm does not know, a tap that the model has not (the stages are
-    listed), or a stem, widths, image size or drop_path that it does not take.
+    Raises: ConfigError for a name that timm does not know, a tap that the model does not have (the message
+    lists the stages), or a stem, widths, image size or drop_path that it does not support.
     """
     known = BACKBONES.get(architecture(config))
     if known is not None and config.stem not in known.stems:
@@ -214,12 +214,12 @@ def build_backbone(config: BackboneConfig) -> Backbone:
 
 
 def architecture(config: BackboneConfig) -> str:
-    """Name without the tag that picks among timm's weights, as in resnet18.tv_in1k."""
+    """Name without the tag of timm's weights, such as tv_in1k in resnet18.tv_in1k."""
     return config.name.split(".")[0]
 
 
 def published(name: str) -> Any:
-    """What timm says of a model's weights and input: its PretrainedCfg."""
+    """timm's description of a model's weights and input, its PretrainedCfg."""
     return timm.get_pretrained_cfg(name)
 
 
@@ -279,7 +279,7 @@ def _tap_of(config: BackboneConfig, known: KnownBackbone | None, net: Any) -> Ta
 
 
 def _image_size(config: BackboneConfig) -> tuple[int, int] | None:
-    """(H, W) of the only images that the model takes; None: any."""
+    """(H, W) of the only images that the model accepts; None: any."""
     if config.image_size is not None:
         return config.image_size, config.image_size
     if not timm.is_model(config.name) or not published(config.name).fixed_input_size:
@@ -303,7 +303,7 @@ def _check_sizes(config: BackboneConfig, net: Any) -> None:
 
 
 def _is_resnet(name: str) -> bool:
-    """Whether timm builds it with its ResNet class, as it does ResNeXts; a name alone misleads (ResNetV2)."""
+    """Whether timm builds it with its ResNet class, as ResNeXts; the name is not enough (ResNetV2)."""
     return bool(timm.model_entrypoint(name).__module__ == "timm.models.resnet")
 
 

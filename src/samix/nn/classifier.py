@@ -19,7 +19,7 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, classes: int, names: list[str], *, shared: bool) -> None:
-        """classes >= 2; names of the heads; shared: all names mean the same head."""
+        """classes >= 2; names of the heads; shared: all names refer to the same head."""
         super().__init__()
         self.backbone = backbone
         self.names = names
@@ -42,19 +42,19 @@ class Classifier(nn.Module):
         return found
 
     def head(self, name: str) -> nn.Linear:
-        """The layer that makes logits of pooled features."""
+        """The layer that computes logits from pooled features."""
         return self.heads[self.names[0] if self.shared else name]  # type: ignore[return-value]
 
 
 def load_classifier(path: Path) -> tuple[Classifier, tuple[list[float], list[float]]]:
-    """A classifier that the supervised training has left, and (mean, std) of the images it knows.
+    """A classifier that the supervised training has written, and (mean, std) of its training images.
 
-    Raises: DataError for a file that holds none.
+    Raises: DataError if the file is not such a classifier.
     """
     file = WeightsFile(path)
     about = file.metadata
     if about.get("kind") != "backbone" or "headline" not in about:
-        raise DataError(f"{path} is no classifier of the stage sl_training (kind: {about.get('kind')!r}).")
+        raise DataError(f"{path} is not a classifier of the stage sl_training (kind: {about.get('kind')!r}).")
     heads = file.load("heads.")
     names = sorted({key.partition(".")[0] for key in heads}, reverse=True)  # plain before mixed
     classes = len(heads[f"{names[0]}.weight"])

@@ -1,4 +1,4 @@
-"""A backbone with MoCo's projector: the network that is trained and, as a moving average, gives the keys."""
+"""A backbone with MoCo's projector: the trained network, whose moving average computes the keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Change what flows between two modules of a network, and read attention, for one forward pass."""
+"""Change the features between two modules of a network, or read attention, in one forward pass."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from samix.core.errors import ConfigError
 
 @contextmanager
 def altered(net: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within the block, the module `name` of `net` gives `change` of its output, once; a later pass is left
-    alone.
+    """Within the block, the module `name` of `net` returns `change` of its output in the first pass only.
 
-    The hook does not last: a lasting one would be shared by the copies that momentum networks are.
+    The hook is removed after it: a permanent one would be shared with momentum copies.
     Raises: ConfigError at the end of a block in which the module did not run.
     """
     ran = False
@@ -38,7 +37,7 @@ def altered(net: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> It
 
 
 def _last_part(module: nn.Module) -> nn.Module:
-    """The part that makes a module's output; timm calls the parts of some stems one by one."""
+    """The part that computes a module's output; timm calls the parts of some stems one by one."""
     while type(module) is nn.Sequential and len(module):
         module = module[-1]
     return module
@@ -47,7 +46,7 @@ def _last_part(module: nn.Module) -> nn.Module:
 def attention_is_kept(blocks: list[Any]) -> bool:
     """Whether `attention_kept` can read all these blocks of a transformer.
 
-    Not those of timm's parallel blocks, which attend by themselves, nor its differential attention.
+    False for timm's parallel blocks, which compute attention themselves, and its differential attention.
     """
     return all(isinstance(getattr(block, "attn", None), Attention) for block in blocks)
 

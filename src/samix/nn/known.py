@@ -1,4 +1,4 @@
-"""The backbones that the project vouches for."""
+"""The backbones that the project supports and tests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ Stem = Literal["cifar", "imagenet"]
 class KnownBackbone:
     """One row of BACKBONES.
 
-    Attributes: tap, the default one; stems it can have; about, what is particular; tap_norm, whether the
-    tap's map is layer-normalised over its channels; build, called with drop_path_rate, where timm has no
-    such model.
+    Attributes: tap, the default one; stems that it can have; about, a remark; tap_norm, whether the tap's map
+    is layer-normalised over its channels; build, called with drop_path_rate if timm has no such model.
     """
 
     tap: int | str
@@ -51,5 +50,5 @@ BACKBONES: dict[str, KnownBackbone] = {
     ),
     "convnext_tiny": KnownBackbone(2, ("cifar", "imagenet"), "tap is the third of four stages"),
 }
-"""Names with a default tap, whose maps tests hold to the paper's. Any other timm model works as well, by
-naming its tap."""
+"""Names with a default tap, whose maps tests compare with the paper's. Any other timm model works as well, if
+its tap is named."""

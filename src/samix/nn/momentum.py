@@ -12,7 +12,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def momentum_copy(module: Module) -> Module:
-    """A copy whose parameters take no gradient; buffers such as BatchNorm's are its own from then on."""
+    """A copy whose parameters take no gradient; its buffers, such as BatchNorm's, are independent."""
     twin = copy.deepcopy(module)
     twin.requires_grad_(False)
     return twin
@@ -23,7 +23,7 @@ def ema_(target: nn.Module, source: nn.Module, momentum: float, *, buffers: bool
     """target <- momentum * target + (1 - momentum) * source, in one fused call.
 
     Without `buffers`, parameters only: the momentum network keeps its own running statistics, as in the
-    released code. With them, those of floating point are averaged as well, and counters are copied.
+    released code. With `buffers`, those of floating point are averaged as well, and integer ones are copied.
     """
     slow: list[Tensor] = list(target.parameters())
     fast: list[Tensor] = list(source.parameters())
@@ -34,5 +34,5 @@ def ema_(target: nn.Module, source: nn.Module, momentum: float, *, buffers: bool
         for own, other in pairs:
             if not own.is_floating_point():
                 own.copy_(other)
-    # the private name is the fused kernel that timm and lightly call as well
+    # a private name, but the fused kernel that timm and lightly call as well
     torch._foreach_lerp_(slow, fast, 1.0 - momentum)

@@ -1,4 +1,4 @@
-"""A way around a crash of oneDNN in the backward pass of some strided convolutions."""
+"""A workaround for a crash of oneDNN in the backward pass of some strided convolutions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _BLOCK = 16
-"""Channels that oneDNN's widest kernels take at once."""
+"""Channels that oneDNN's widest kernels process at once."""
 
 
 class SubsampledConv2d(nn.Conv2d):

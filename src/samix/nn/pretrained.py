@@ -1,4 +1,4 @@
-"""timm's own weights as the start of a backbone."""
+"""timm's pretrained weights for a backbone."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from samix.nn.backbones import Backbone, create_net, published
 
 
 def load_pretrained(backbone: Backbone, config: BackboneConfig) -> None:
-    """Give `backbone`, built from `config`, timm's weights; none where `config.pretrained` is false.
+    """Load timm's weights into `backbone`, built from `config`; does nothing if `config.pretrained` is false.
 
-    They are downloaded by timm, or read from `config.pretrained_file`, which holds the whole model as timm
-    (for ResNets also torchvision) publishes it, with its classifier. timm fits position embeddings to
-    `config.image_size`. The global random generator stays as it was.
-    Raises: ConfigError where timm has no weights of the model; DataError where they cannot be had or read.
+    timm downloads the weights, or reads them from `config.pretrained_file`, which contains the whole model as
+    timm (for ResNets also torchvision) publishes it, with its classifier. timm adapts position embeddings to
+    `config.image_size`. The state of the global random generator is not changed.
+    Raises: ConfigError if timm has no weights of the model; DataError if they cannot be downloaded or read.
     """
     if not config.pretrained:
         return
@@ -34,7 +34,7 @@ def _state_of(config: BackboneConfig, file: Path | None) -> dict[str, torch.Tens
     classes = published(config.name).num_classes
     try:
         with torch.random.fork_rng(devices=[]):
-            # with its classifier, as timm reads a file strictly only where all of it is wanted
+            # with its classifier, as timm reads a file strictly only if the whole model is loaded
             net = create_net(config, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=classes)
     except ConfigError:
         raise
@@ -48,5 +48,5 @@ def _state_of(config: BackboneConfig, file: Path | None) -> dict[str, torch.Tens
             f"backbone.pretrained: no weights of {config.name} by download ({reason}). Without a network "
             "fetch them elsewhere and set backbone.pretrained_file."
         ) from error
-    net.reset_classifier(0)  # type: ignore[operator]  # of every timm model
+    net.reset_classifier(0)  # type: ignore[operator]  # every timm model has it
     return net.state_dict()

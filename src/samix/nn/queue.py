@@ -10,8 +10,8 @@ from torch.nn import functional as F
 class KeyQueue(nn.Module):
     """First-in, first-out memory of `size` keys of `width`, equal on all ranks and part of the state.
 
-    Starts as normalised Gaussian noise drawn from `generator` (MoCo). `index` (size,) tells which image each
-    key is of, -1 for noise: labels that drift are looked up when they are used.
+    Starts as normalised Gaussian noise drawn from `generator` (MoCo). `index` (size,) contains the image of
+    each key, -1 for noise, so that labels that change are looked up when they are used.
     """
 
     keys: Tensor

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def takes_cifar_stem(net: nn.Module) -> bool:
-    """Whether it is a ResNet, ResNeXt or ConvNeXt whose stem is one convolution."""
+    """Whether `net` is a ResNet, ResNeXt or ConvNeXt whose stem is one convolution."""
     if isinstance(net, ResNet):
         return isinstance(net.conv1, nn.Conv2d)
     if isinstance(net, ConvNeXt):
@@ -33,7 +33,7 @@ def _put_resnet_stem(net: Any) -> None:
 
 
 def _put_convnext_stem(net: Any) -> None:
-    """The norm that follows stays; stages then have the strides 1, 2, 4, 8."""
+    """The norm after the convolution is kept; the stages then have strides 1, 2, 4, 8."""
     net.stem[0] = nn.Conv2d(3, net.stem[0].out_channels, 3, stride=1, padding=1)
     nn.init.trunc_normal_(net.stem[0].weight, std=0.02)
     nn.init.zeros_(net.stem[0].bias)

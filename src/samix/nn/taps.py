@@ -1,4 +1,4 @@
-"""Where a backbone's map is taken: after a stage as timm counts them, or after any module inside it."""
+"""Taps: the map of a backbone after a stage, as timm counts them, or after any module inside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tap(Protocol):
 
 @dataclass(frozen=True)
 class StageTap:
-    """After the stage `index` of timm's forward_intermediates, which gives maps of every family as NCHW."""
+    """After the stage `index` of timm's forward_intermediates, which returns NCHW maps of every family."""
 
     index: int
 
@@ -48,7 +48,7 @@ class StageTap:
 class ModuleTap:
     """After the module `name`; tokens and NHWC maps become NCHW.
 
-    The hook lives for one call: a lasting one would be shared by the copies that momentum networks are.
+    The hook is registered for one call: a permanent one would be shared with momentum copies.
     """
 
     name: str
@@ -91,7 +91,7 @@ class ModuleTap:
     def _map_of(self, seen: list[Any], net: Any, x: Tensor) -> Tensor:
         if not seen:
             raise ConfigError(f"backbone.tap: {self} does not run in the forward pass.")
-        output = seen[0]  # where a module runs more often, `alone` stops at its first output
+        output = seen[0]  # if a module runs several times, `alone` stops at its first output
         if isinstance(output, Tensor) and len(output) == len(x):
             if output.ndim == 4:
                 nhwc = getattr(net, "output_fmt", "NCHW") == "NHWC"

@@ -1,4 +1,4 @@
-"""WRN-28-8 of timm's blocks; timm itself has no wide ResNet for small images."""
+"""WRN-28-8 built from timm's blocks; timm has no wide ResNet for small images."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What outputs are held to: class, cluster or instance, behind one interface.
+"""Objectives that score outputs against targets: class, cluster or instance, with one interface.
 
-An objective offers `point_loss` and `pair_logit`; everything else is composed from them.
+An objective has `point_loss`, `pair_logit` and `distinct`; all losses of mixed images are composed from them.
 """
 
 from samix.objectives.base import Objective

@@ -1,4 +1,4 @@
-"""The interface between a scenario and everything that is built on it."""
+"""The interface between a scenario and the losses that are built on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Objective(Protocol):
-    """What the outputs of a network are held to.
+    """A loss of the outputs of a network against targets.
 
     Targets are anything that a pairing can permute: class labels, pseudo labels, keys.
     """
@@ -20,4 +20,4 @@ class Objective(Protocol):
         """Log-odds (N,) that a sample belongs to `first` and not to `second`: the local term."""
 
     def distinct(self, first: Any, second: Any) -> Tensor:
-        """Where the two targets differ, bool (N,); elsewhere the local term says nothing."""
+        """Whether the two targets of a sample differ, bool (N,); the local term leaves out other samples."""

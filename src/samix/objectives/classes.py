@@ -12,8 +12,8 @@ from torch.nn import functional as F
 class ClassObjective:
     """Cross-entropy over C classes, for labels and pseudo labels alike.
 
-    weights (C,): factor of each class in `point_loss` (ODC's re-weighting), the mean over samples being
-    taken over N and not over the sum of weights; None: all 1. The pair logit stays unweighted.
+    weights (C,): factor of each class in `point_loss` (ODC's re-weighting); the mean over samples divides by
+    N, not by the sum of weights; None: all 1. The pair logit stays unweighted.
     smoothing e in [0, 1): the target is (1 - e) y + e / C.
     """
 
@@ -33,5 +33,5 @@ class ClassObjective:
         return pair.squeeze(1)
 
     def distinct(self, first: Tensor, second: Tensor) -> Tensor:
-        """Pairs of two different classes."""
+        """Whether the targets are two different classes, bool (N,)."""
         return first != second

@@ -42,17 +42,17 @@ class MixedCE:
 
 @dataclass(frozen=True)
 class DecoupledCE:
-    """DM(CE): the mixed cross-entropy and, for each parent, a softmax that its partner takes no part in.
+    """DM(CE): the mixed cross-entropy and, for each parent, a softmax without the class of its partner.
 
     L = mixCE + sum of w_a (-log phi_a) over both parents, phi_a = exp(o_a) / sum_{c != b} exp(o_c) and
-    w_a = eta * share_a ** power (Liu et al., 2023). selection: "both"; "less" or "more", the parent with the
-    smaller or larger share alone, both where the shares are equal. Pairs of one class, and those of which one
-    image has no share, have the mixed cross-entropy alone; the mean is over all pairs. smoothing is that of
-    the mixed cross-entropy.
+    w_a = eta * share_a ** power (Liu et al., 2023). selection: "both"; "less" or "more", only the parent with
+    the smaller or larger share, and both if the shares are equal. Pairs of one class, and pairs in which one
+    image has share 0, only have the mixed cross-entropy; the mean is over all pairs. smoothing is that of the
+    mixed cross-entropy.
 
-    as_released: the exchange of weights in the published code. The first pair of two classes in the batch
-    decides for all: the weights of the parents change places where its first class has the higher number;
-    and pairs of equal shares are left out.
+    as_released: exchange weights as in the published code. The first pair of two classes in the batch decides
+    for all pairs: if its first class has the higher number, the weights of the parents change places. Pairs
+    of equal shares are left out.
     """
 
     smoothing: float = 0.0
@@ -85,10 +85,10 @@ class DecoupledCE:
 class MixedBCE:
     """Sigmoid cross-entropy of every class, the target of a parent's class being h(its share).
 
-    h(l) = (l / xi) ** tau below xi and 1 from there on. xi = tau = 1 is the plain mixed BCE; less xi or tau
-    is DM(BCE), which holds mixed images to more than their shares (Liu et al., 2023). two_hot: 1 for every
-    class that has a share. Targets of one class add up, to 1 at the most. smoothing e: (1 - e) t + e / C.
-    reduction: over classes, the sum, or the mean as in RSB; over samples always the mean.
+    h(l) = (l / xi) ** tau for l < xi, else 1. xi = tau = 1 is the plain mixed BCE; a smaller xi or tau is
+    DM(BCE), whose targets exceed the shares (Liu et al., 2023). two_hot: 1 for every class with a share above
+    0. Targets of one class are added, up to 1. smoothing e: (1 - e) t + e / C. reduction: over classes the
+    sum, or the mean as in RSB; over samples always the mean.
     """
 
     smoothing: float = 0.0
@@ -115,7 +115,7 @@ class MixedBCE:
 
 
 def _pair(targets: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Classes of the first and of the second parents, then the weights (N,) of either."""
+    """Classes of the first and of the second parents, then the weights (N,) of both."""
     if len(targets) != 2:
         raise ValueError(
             f"this loss is for two classes per image, and these images have {len(targets)} parents: use the "
@@ -134,7 +134,7 @@ def _without(outputs: Tensor, label: Tensor, partner: Tensor) -> Tensor:
 def _exchanged(
     own: Tensor, other: Tensor, first: Tensor, second: Tensor, counts: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Shares (N,), each given to the other parent where the first pair that counts has falling classes."""
+    """Shares (N,), exchanged between the parents if the first pair that counts has falling classes."""
     leader = counts.int().argmax().view(1)
     turned = first.index_select(0, leader) > second.index_select(0, leader)
     return torch.where(turned, other, own), torch.where(turned, own, other)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class InstanceTargets(NamedTuple):
-    """Keys (N, d) of length 1, without gradient, and the identity (N,) of the image each is of.
+    """Keys (N, d) of length 1, without gradient, and the identity (N,) of the image of each key.
 
     labels (N,): classes or pseudo labels, for objectives that filter negatives by them.
     """
@@ -41,7 +41,7 @@ class InstanceObjective:
         return self.loss_of(self.logits(outputs, targets))
 
     def loss_of(self, logits: Tensor) -> Tensor:
-        """Cross-entropy (N,) of `logits`, of which the first is the positive's."""
+        """Cross-entropy (N,) of `logits`, the first of which is the positive's."""
         positive = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
         return F.cross_entropy(logits, positive, reduction="none")
 
@@ -62,5 +62,5 @@ class InstanceObjective:
         return (outputs.float() * (first.keys - second.keys)).sum(1) / self.temperature
 
     def distinct(self, first: InstanceTargets, second: InstanceTargets) -> Tensor:
-        """Pairs of two different images."""
+        """Whether the targets are of two different images, bool (N,)."""
         return first.index != second.index

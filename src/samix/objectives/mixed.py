@@ -1,6 +1,6 @@
-"""The losses of a mixed image, the same for every scenario (SAMix, objectives).
+"""The losses of a mixed image, equal in every scenario (SAMix, objectives).
 
-weights are those of the parents' targets: (K, N), or (K,) if all samples share them. Of two parents the
+weights are those of the parents' targets: (K, N), or (K,) if all samples share them. With two parents, the
 first has weight lam.
 """
 
@@ -42,7 +42,7 @@ def local_loss(objective: Objective, outputs: Tensor, first: Any, second: Any, l
 
 
 class EtaBalanced(NamedTuple):
-    """The sum of the weighted terms, and the local and the global term as they are."""
+    """The sum of the weighted terms, and the local and the global term without weights."""
 
     loss: Tensor
     local_term: Tensor

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 def sigmoid_negweight(
     logits: Tensor, first: Tensor, second: Tensor, weights: Tensor, *, eta: float
 ) -> Tensor:
-    """mean_n sum_c w_c BCEwithLogits(o_c, y_c), y the mixed label and w_c = eta off the two mixed classes.
+    """mean_n sum_c w_c BCEwithLogits(o_c, y_c), y the mixed label, w_c = eta except 1 for the two classes.
 
-    This is what `neg_weight` of the released code means to do; with its softmax cross-entropy the weight has
-    no effect at all (SAMix, generator objective).
+    This is the intention of `neg_weight` in the released code; with its softmax cross-entropy the weight has
+    no effect (SAMix, generator objective).
 
     Args: logits (N, C); first, second (N,) classes of the parents; weights (2,) of these; eta in [0, 1].
     """

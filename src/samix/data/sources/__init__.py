@@ -1,4 +1,4 @@
-"""Where images come from: `SOURCES` has the class of each source, by its name in `samix.config.registry`."""
+"""Sources of images: `SOURCES` contains the class of each, by its name in `samix.config.registry`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from samix.config.names import Registered
 from samix.data.sources.base import Listing, Source
 
 SOURCES: Registered[Callable[..., Source]] = Registered(registry.SOURCES)
-"""Each is called with the root and, unless files are only read, with whether to download."""
+"""Each is called with the root and optionally with whether to download files."""
 
 __all__ = ["SOURCES", "Listing", "Source"]

@@ -11,7 +11,7 @@ from samix.data.sources.published import UNUSABLE
 
 
 class Aircraft(PublishedFiles):
-    """Labels are variants; training takes the published trainval. The banner of a photograph stays on it."""
+    """Labels are variants; train is the published trainval. The banner of each photograph is not removed."""
 
     published = {"train": 6_667, "test": 3_333}
     name = "aircraft"

@@ -21,8 +21,8 @@ class Listing:
     """Rows of a source before any image is read.
 
     classes: names in label order; rows: columns index (row in the source's own split), path (str below the
-    source's folder, or None), label (-1 where split is unlabelled) and split (train, test or unlabelled);
-    problems: what the source found wrong, one sentence each.
+    source's folder, or None), label (-1 if split is unlabelled) and split (train, test or unlabelled);
+    problems found by the source, one sentence each.
     """
 
     classes: list[str]
@@ -33,9 +33,10 @@ class Listing:
 class Source(ABC):
     """One data set on disk (or in a library), opened.
 
-    published: images a split must have where the set is a published one; such a set is taken as it is, so
-    images that it holds twice are reported and not refused. flip: mirroring keeps the class. downloads:
-    `data_preparation.download` brings its files. name: the folder's, or that of the registry.
+    published: number of images that each split of a published set must have; None for other sets. Duplicate
+    images of a published set are reported and not refused. flip: whether mirroring keeps the class.
+    downloads: whether `data_preparation.download` fetches the files. name: the name in the registry, or of
+    the folder.
     """
 
     published: ClassVar[Mapping[str, int] | None] = None
@@ -45,15 +46,15 @@ class Source(ABC):
 
     @abstractmethod
     def listing(self, test_fraction: float, seed: int) -> Listing:
-        """All rows. A source without splits of its own is split by fraction and seed."""
+        """All rows. A source without its own splits is split by fraction and seed."""
 
     @abstractmethod
     def reader(self, rows: pd.DataFrame, image_size: int, interpolation: Interpolation) -> Reader:
-        """Pixels of `rows` (of one split, in their order). Raises DataError where a row does not fit."""
+        """Pixels of `rows` (of one split, in their order). Raises DataError if a row does not fit."""
 
     @classmethod
     def existing_root(cls, root: Path | None) -> Path:
-        """The source's folder. Raises DataError, which says what to set, if it is missing."""
+        """The source's folder. Raises DataError, naming the parameter to set, if it is missing."""
         if root is None:
             raise DataError(
                 f"source {cls.name!r} needs a folder: set SAMIX_DATA_ROOT or data_preparation.root"
@@ -64,7 +65,7 @@ class Source(ABC):
 
     @classmethod
     def missing(cls, root: Path, what: str = "it") -> str:
-        """The message for files that are missing; `what` is the name of the set's folder."""
+        """The error message for missing files; `what` is the name of the set's folder."""
         advice = f"set SAMIX_DATA_ROOT to the folder that holds {what}"
         if cls.downloads:
             advice += " or data_preparation.download=true"
@@ -72,12 +73,12 @@ class Source(ABC):
 
 
 def rows_of(labels: np.ndarray, split: str | np.ndarray) -> pd.DataFrame:
-    """Rows of an array source: one a label, numbered from 0, without paths."""
+    """Rows of an array source: one per label, numbered from 0, without paths."""
     return pd.DataFrame({"index": np.arange(len(labels)), "path": None, "label": labels, "split": split})
 
 
 def match_rows(rows: pd.DataFrame, labels: np.ndarray, source: str) -> np.ndarray:
-    """Positions (n,) of `rows` in a source with `labels` (N,). Raises DataError where they disagree."""
+    """Positions (n,) of `rows` in a source with `labels` (N,). Raises DataError if they do not match."""
     index = rows["index"].to_numpy()
     outside = (index < 0) | (index >= len(labels))
     wrong = int(outside.sum()) or int((labels[index] != rows["label"].to_numpy()).sum())
@@ -90,7 +91,7 @@ def match_rows(rows: pd.DataFrame, labels: np.ndarray, source: str) -> np.ndarra
 
 
 def existing_files(rows: pd.DataFrame, root: Path) -> list[Path]:
-    """Files of `rows`, in their order. Raises DataError, naming the first, where some are gone."""
+    """Files of `rows`, in their order. Raises DataError, naming the first, if files are missing."""
     paths = [root / path for path in rows["path"]]
     vanished = [path for path in paths if not path.is_file()]
     if vanished:

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with scikit-learn: 8x8 grey, no split of their own, no files."""
+"""The 1,797 handwritten digits that come with scikit-learn: 8x8 grey, without a split and without files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from samix.data.subset import stratified_split
 
 
 class Digits(Source):
-    """Ten classes of digits; a mirrored digit is no digit, so flips are off."""
+    """Ten classes of digits; flips are off, because a mirrored digit is not a digit."""
 
     published = {"total": 1797}
     flip = False

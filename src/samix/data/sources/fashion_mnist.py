@@ -8,7 +8,7 @@ from typing import Any
 
 from samix.data.sources.published import PublishedArrays
 
-# torchvision knows the md5 of the archives alone; these are the unpacked files, which it would take unseen.
+# torchvision checks the md5 of the archives only; these are those of the unpacked files.
 MD5 = {
     "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",

@@ -1,4 +1,4 @@
-"""Published sets in image files, with their lists of images, splits and classes."""
+"""Published sets of image files, with their lists of images, splits and classes."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ class PublishedFiles(Source):
         return FileReader(existing_files(rows, self.root), image_size, interpolation)
 
     def table(self, name: str) -> list[list[str]]:
-        """Lines of a list, split at their first white space or tabulator."""
+        """Lines of a list, split at their first white space."""
         text = (self.root / name).read_text(encoding="utf-8")
         return [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]

@@ -22,7 +22,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 class Folder(Source):
     """Class names are folder names, labels their alphabetical order; other and hidden files are skipped.
 
-    Images may lie deeper in the class's folder, as in CLASS/images/*.
+    Images may be in subfolders of the class's folder, such as CLASS/images/*.
     """
 
     name = "folder"
@@ -32,7 +32,7 @@ class Folder(Source):
         self.name = self.root.resolve().name
 
     def listing(self, test_fraction: float, seed: int) -> Listing:
-        """See `Source`; of test/ and val/ the first that has class folders counts."""
+        """See `Source`; test is the first of test/ and val/ that has class folders."""
         if not (self.root / "train").is_dir():
             listing = _list({"": self.root}, self.root)
             listing.rows["split"] = stratified_split(listing.rows["label"].to_numpy(), test_fraction, seed)

@@ -1,4 +1,4 @@
-"""Sets that torchvision reads: two splits in arrays, whole or refused."""
+"""Sets that torchvision reads: two splits in arrays, complete or refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from samix.core.errors import DataError
 from samix.data.readers import ArrayReader
 from samix.data.sources.base import Listing, Source, match_rows, rows_of
 
-# What torchvision lets through: absent or damaged by md5, truncated, wrong header, no network.
+# Errors of torchvision: files absent, damaged (md5), truncated or with a wrong header; no network.
 UNUSABLE = (RuntimeError, OSError, ValueError, AssertionError, EOFError)
 
 

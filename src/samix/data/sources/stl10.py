@@ -20,7 +20,7 @@ _FILES = {"train": "train", "test": "test", "unlabelled": "unlabeled"}
 class Stl10(Source):
     """The binary files, mapped into memory: the unlabelled part alone is 2.8 GB.
 
-    Their md5 is checked when the set is listed and not, which takes seconds, whenever it is opened.
+    Their md5, which takes seconds to compute, is checked when the set is listed, not each time it is opened.
     """
 
     published = {"train": 5_000, "test": 8_000, "unlabelled": 100_000}
@@ -52,7 +52,7 @@ class Stl10(Source):
         return ArrayReader(pixels, positions, image_size, interpolation)
 
     def _open(self, split: str) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (N, 96, 96, 3), not read yet, and labels (N,), -1 where there are none."""
+        """Pixels (N, 96, 96, 3), not read yet, and labels (N,), -1 for unlabelled images."""
         folder = self.root / "stl10_binary"
         try:
             file = np.memmap(folder / f"{_FILES[split]}_X.bin", np.uint8, "r")

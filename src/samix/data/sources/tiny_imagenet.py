@@ -9,7 +9,7 @@ from samix.data.sources.files import Item, PublishedFiles
 
 
 class TinyImagenet(PublishedFiles):
-    """Labels are the alphabetical order of the WordNet ids; the published validation images are the test."""
+    """Labels follow the alphabetical order of the WordNet ids; test is the published validation split."""
 
     published = {"train": 100_000, "test": 10_000}
     name = "tiny_imagenet"
@@ -21,7 +21,7 @@ class TinyImagenet(PublishedFiles):
         return sorted((self.root / "wnids.txt").read_text(encoding="utf-8").split())
 
     def classes(self) -> list[str]:
-        """See `PublishedFiles`; the first word of each id, with the id where two share it."""
+        """See `PublishedFiles`; the first word of each id, followed by the id if several share it."""
         words = {wnid: words.split(",")[0].strip() for wnid, words in self.table("words.txt")}
         names = [words[wnid] for wnid in self.wnids()]
         count = Counter(names)

@@ -1,4 +1,4 @@
-"""Inter-Intra mixup by clusters (SAMix, hand-crafted baseline)."""
+"""Inter-Intra mixup by clusters (SAMix, hand-made baseline)."""
 
 from __future__ import annotations
 
