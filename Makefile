@@ -2,12 +2,13 @@
 # make test  every check, without the tests that compile training steps
 # make test-fast     the tests of less than a second each
 # make test-compile  the tests that compile training steps
+# make docs  the tables that commands write into pages
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test test-fast test-compile clean
+.PHONY: run test test-fast test-compile docs clean
 
 run: $(VENV)/installed
 	$(BIN)/kedro run --pipeline=samix_ssl
@@ -25,6 +26,9 @@ test-fast: $(VENV)/installed-dev
 # pytest's status is 5 if no test has the mark
 test-compile: $(VENV)/installed-dev
 	$(BIN)/pytest -m compile || test $$? -eq 5
+
+docs: $(VENV)/installed
+	$(BIN)/samix table policies --into docs/policies.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

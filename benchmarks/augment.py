@@ -22,6 +22,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 from samix.config.data import AugmentConfig
 from samix.data import Augment
 from samix.data.blur import kernel_size
+from samix.data.geometry import CROP_RATIO
 
 MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]
 
@@ -73,7 +74,7 @@ def _reference(config: AugmentConfig, size: int) -> Callable[[object], Tensor]:
     transform: Callable[[object], Tensor] = v2.Compose(
         [
             v2.RandomResizedCrop(
-                size, config.crop_scale, config.crop_ratio, InterpolationMode.BILINEAR, antialias=True
+                size, config.crop_scale, CROP_RATIO, InterpolationMode.BILINEAR, antialias=True
             ),
             v2.RandomHorizontalFlip(0.5 if config.flip else 0.0),
             v2.RandomApply([jitter], config.jitter_p),

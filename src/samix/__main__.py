@@ -1,14 +1,6 @@
-"""`python -m samix ...` is `kedro run ...`, started inside the project."""
+"""`python -m samix` is the command `samix`."""
 
-from kedro.framework.cli.utils import find_run_command
-from kedro.framework.project import configure_project
-
-
-def main() -> None:
-    """Run the `kedro run` command with this process's arguments."""
-    configure_project("samix")
-    find_run_command("samix")()
-
+from samix.commands import main
 
 if __name__ == "__main__":
     main()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from samix.analysis import clusters
 from samix.analysis.clusters import cluster_sheet, cluster_sizes_figure
 from samix.data.store import MemoryStore
 
@@ -35,8 +36,9 @@ def names(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_rows_hold_members_of_their_cluster_only(store, labels):
-    figure = cluster_sheet(store, labels, members=4, seed=0)
+def test_rows_hold_members_of_their_cluster_only(store, labels, monkeypatch):
+    monkeypatch.setattr(clusters, "MEMBERS", 4)
+    figure = cluster_sheet(store, labels, seed=0)
     assert [{red for red, _ in row} for row in drawn(figure).values()] == [{0}, {1}, {4}, {7}]
     assert [len(row) for row in drawn(figure).values()] == [4, 3, 4, 4]
     assert all(len({green for _, green in row}) == len(row) for row in drawn(figure).values())
@@ -44,8 +46,10 @@ def test_rows_hold_members_of_their_cluster_only(store, labels):
     assert names(figure)[1::2] == ["12 images", "3 images", "5 images", "4 images"]
 
 
-def test_choice_follows_the_seed(store, labels):
-    sheets = [drawn(cluster_sheet(store, labels, clusters=2, members=3, seed=seed)) for seed in (0, 0, 1)]
+def test_choice_follows_the_seed(store, labels, monkeypatch):
+    monkeypatch.setattr(clusters, "CLUSTERS", 2)
+    monkeypatch.setattr(clusters, "MEMBERS", 3)
+    sheets = [drawn(cluster_sheet(store, labels, seed=seed)) for seed in (0, 0, 1)]
     assert len(sheets[0]) == 2
     assert sheets[0] == sheets[1] and sheets[0] != sheets[2]
 

@@ -5,15 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from samix.analysis.gallery import PAIRS, TILE, main, photographs, sheet
+from samix.analysis.gallery import PAIRS, TILE, photographs, sheet
 from samix.analysis.gallery_mixes import LAMS, Shown, share_of_first, shown_policies
+from samix.commands import main
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
 from samix.jobs.moco import about_backbone
 from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, Parents, SAMixP, StackMix
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Classifier, build_backbone
 
 COLOURS = [(220, 30, 30), (30, 30, 220), (30, 160, 30), (230, 200, 40)]
@@ -126,7 +127,7 @@ def test_pixels_of_the_sheet(folder):
 
 def test_the_command(folder, tmp_path):
     for name in ("one", "two"):
-        main([str(folder), str(tmp_path / "new" / f"{name}.png"), "--seed", "3"])
+        main(["gallery", str(folder), str(tmp_path / "new" / f"{name}.png"), "--seed", "3"])
     one, two = ((tmp_path / "new" / f"{name}.png").read_bytes() for name in ("one", "two"))
     assert one == two
     with Image.open(tmp_path / "new/one.png") as page:
@@ -134,12 +135,12 @@ def test_the_command(folder, tmp_path):
 
 
 def test_photographs_of_a_folder_are_drawn_and_given_ones_kept(folder):
-    given = photographs(files(folder), seed=0, size=8)
-    assert [image.shape for image in given] == [(1, 3, 8, 8)] * 4
+    given = photographs(files(folder), seed=0)
+    assert [image.shape for image in given] == [(1, 3, TILE, TILE)] * 4
     wanted = [torch.tensor(colour) / 255 for colour in COLOURS]
-    assert all(torch.allclose(image[0, :, 4, 4], c) for image, c in zip(given, wanted, strict=True))
-    drawn = [torch.cat(photographs([folder], seed, 8)) for seed in range(6)]
-    assert all(torch.equal(torch.cat(photographs([folder], seed, 8)), drawn[seed]) for seed in range(6))
+    assert all(torch.allclose(image[0, :, 40, 40], c) for image, c in zip(given, wanted, strict=True))
+    drawn = [torch.cat(photographs([folder], seed)) for seed in range(6)]
+    assert all(torch.equal(torch.cat(photographs([folder], seed)), drawn[seed]) for seed in range(6))
     assert any(not torch.equal(drawn[0], other) for other in drawn)
     assert all(len(torch.unique(one.flatten(1), dim=0)) == 4 for one in drawn)  # no photograph twice
 

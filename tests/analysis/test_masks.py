@@ -72,7 +72,7 @@ def test_mask_sheet(pair):
 
 
 def test_attention_sheet(pair):
-    figure = attention_sheet(Policy(), *pair, NORMALIZE, lam=0.5)
+    figure = attention_sheet(Policy(), *pair, NORMALIZE)
     assert len(figure.axes) == 2 * 6
     titles = [ax.get_title() for ax in figure.axes]
     assert all(titles[:6]) and not any(titles[6:])

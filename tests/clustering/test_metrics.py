@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from samix.clustering.metrics import SizeSummary, ari, nmi, purity, size_summary
+from samix.clustering.metrics import ari, nmi, purity
 
 GENERATOR = torch.Generator().manual_seed(4)
 CLASSES = torch.randint(4, (60,), generator=GENERATOR)
@@ -42,7 +42,3 @@ def test_ari_from_the_pairs():
     chance = sum(together) * sum(same) / len(pairs)
     expected = (both - chance) / ((sum(together) + sum(same)) / 2 - chance)
     assert ari(CLUSTERS, CLASSES) == pytest.approx(expected)
-
-
-def test_size_summary():
-    assert size_summary(torch.tensor([0, 0, 0, 2, 2, 4]), 5) == SizeSummary(smallest=0, largest=3, empty=2)

@@ -5,7 +5,7 @@ from samix.config.data import AugmentConfig
 from samix.data import Augment, CropFlip, Normalize, augment
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": False}
+STILL = {"crop_scale": (1.0, 1.0), "flip": False}
 OFF = STILL | {"jitter_p": 0.0, "gray_p": 0.0, "blur_p": 0.0, "blur_sigma": (1.0, 2.0)}
 
 

@@ -40,9 +40,10 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_every_picture_in_order_without_gradient(pictures, training):
+def test_every_picture_in_order_without_gradient(pictures, training, monkeypatch):
+    monkeypatch.setattr("samix.detection.predict.BATCH", 2)
     detector = Echo().train(training)
-    found = predict(detector, pictures, batch_size=2)
+    found = predict(detector, pictures)
     assert [row["boxes"][0].tolist() for row in found] == [[0, 0, 10 + i, 20] for i in range(5)]
     assert [row["scores"].item() for row in found] == pytest.approx([0.2 * i for i in range(5)])
     assert detector.batches == [(2, False, False), (2, False, False), (1, False, False)]

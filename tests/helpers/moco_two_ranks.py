@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from helpers.steps import step_of
 from helpers.tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
 from samix.core.distributed import local_rows, rank, world_size
@@ -22,21 +23,21 @@ def step(kind):
         learner.policy.adjust = MaskAdjustConfig(mode="off")
     seen = {"encoder": [], "momentum_encoder": [], "mixer": []}
     for name in ("encoder", "momentum_encoder"):
-        getattr(learner, name).register_forward_pre_hook(
+        getattr(learner.method, name).register_forward_pre_hook(
             lambda _, inputs, n=name: seen[n].append(inputs[0].detach())
         )
     if kind != "mixup":
         learner.mixer_training.mixer.register_forward_hook(
-            lambda _, inputs, out: seen["mixer"].append((*inputs[:3], out.mask.detach()))
+            lambda _, inputs, out: seen["mixer"].append((*inputs[:2], out.mask.detach()))
         )
     ctx = dataclasses.replace(context(0), rank=rank(), world_size=world_size())
     batch = type(batch_of(0))(*map(local_rows, batch_of(0)))
-    metrics = learner(batch, ctx)
+    metrics = step_of(learner, batch, ctx)
     learner.after_step(ctx)
-    seen |= {"keys": new_keys(learner), "queue": learner.queue.keys, "view_q": batch.view_q}
+    seen |= {"keys": new_keys(learner), "queue": learner.method.queue.keys, "view_q": batch.view_q}
     if learner.labels is not None:
         seen["labels"] = learner.labels.state_dict()
-    return {**seen, "index": learner.queue.index, "plain": metrics["loss_ssl"].detach()}
+    return {**seen, "index": learner.method.queue.index, "plain": metrics["loss_ssl"].detach()}
 
 
 def all_steps():

@@ -13,7 +13,7 @@ from samix.config.mixing import ClusterConfig
 from samix.data import TwoViewBatches
 from samix.jobs import moco
 from samix.jobs.moco import pretrain_mixer
-from samix.learners.mixer_training import ClusterMixerTraining
+from samix.methods.mixer_training import ClusterMixerTraining
 from samix.training import run_job
 
 

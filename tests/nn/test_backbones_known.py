@@ -1,22 +1,18 @@
 """The public table: taps as the paper names them, WRN-28-8 against plain convolutions, the printed table."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import timm
 import torch
 from timm.layers import DropPath
 from torch.nn import functional as F
 
+from samix.commands import main
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import ConfigError
 from samix.mixup.mixer.mixer import Mixer
 from samix.nn import BACKBONES, build_backbone
 from samix.nn.table import image_size
 
-SRC = Path(__file__).parents[2] / "src"
 DEIT, SWIN = "deit_small_patch16_224", "swin_tiny_patch4_window7_224"
 
 # name, stem, side of the image: channels, side and stride of the tap's map, width of the pooled output
@@ -142,10 +138,9 @@ def test_drop_path_rises_to_its_rate(name, stem):
 
 
 @pytest.mark.slow
-def test_the_printed_table():
-    command = [sys.executable, "-m", "samix.nn.table"]
-    result = subprocess.run(command, cwd=SRC, stdout=subprocess.PIPE, text=True, check=True)
-    lines = [line.strip("|").split("|") for line in result.stdout.splitlines()]
+def test_the_printed_table(capsys):
+    main(["table", "backbones"])
+    lines = [line.strip("|").split("|") for line in capsys.readouterr().out.splitlines()]
     header, _, *lines = [[cell.strip() for cell in line] for line in lines]
     printed = {}
     for line in lines:

@@ -12,6 +12,7 @@ from torch import Tensor
 from samix.core.random import generator_for
 from samix.data.store import ImageStore
 
+CLUSTERS, MEMBERS = 12, 10
 _TILE, _TITLE, _MARGIN = 0.62, 0.45, 1.35  # inches: side of an image, height of the title, width of the names
 _NARROWEST = 4.2  # inches: room for the title
 _GAP = 0.03  # share of a tile left free on each side of an image
@@ -44,17 +45,15 @@ def cluster_sizes_figure(sizes: Tensor) -> go.Figure:
     return figure
 
 
-def cluster_sheet(
-    store: ImageStore, pseudo_labels: Tensor, clusters: int = 12, members: int = 10, *, seed: int
-) -> Figure:
-    """Up to `members` random images in a row for each of up to `clusters` random clusters.
+def cluster_sheet(store: ImageStore, pseudo_labels: Tensor, *, seed: int) -> Figure:
+    """Up to MEMBERS random images in a row for each of up to CLUSTERS random clusters.
 
     Args: store of N images; pseudo_labels (N,); seed of the choice.
     """
     pseudo_labels = pseudo_labels.cpu()
     present, sizes = torch.unique(pseudo_labels, return_counts=True)
-    chosen = _sample(len(present), clusters, seed, "clusters")
-    rows, places = len(chosen), min(members, int(sizes[chosen].max()))
+    chosen = _sample(len(present), CLUSTERS, seed, "clusters")
+    rows, places = len(chosen), min(MEMBERS, int(sizes[chosen].max()))
     width, height = max(_MARGIN + places * _TILE + 0.1, _NARROWEST), rows * _TILE + _TITLE + 0.1
     figure = Figure(figsize=(width, height), dpi=150)
     FigureCanvasAgg(figure)
@@ -72,7 +71,7 @@ def cluster_sheet(
         axes.text(-0.15, row + 0.37, f"cluster {cluster}", ha="right", va="center", size=9)
         axes.text(-0.15, row + 0.66, f"{size:,} images", ha="right", va="center", size=7, color="0.4")
         positions = (pseudo_labels == cluster).nonzero().squeeze(1)
-        shown = positions[_sample(size, members, seed, "members", cluster)]
+        shown = positions[_sample(size, MEMBERS, seed, "members", cluster)]
         for place, image in enumerate(_pixels(store, shown)):
             box = (place + _GAP, place + 1 - _GAP, row + 1 - _GAP, row + _GAP)
             axes.imshow(image, extent=box, interpolation="nearest", aspect="auto")

@@ -1,12 +1,7 @@
-"""Every policy on the same photographs: `python -m samix.analysis.gallery IMAGES OUT.png`.
-
-IMAGES is a folder, searched with all folders below it, or a list of image files. --network CLASSIFIER, once
-or more often, adds policies that ask a trained network, and --bundle BUNDLE adds SAMix-P.
-"""
+"""A sheet with every policy on the same photographs, which `samix gallery` draws."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
-from samix.analysis.gallery_mixes import LAMS, Shown, share_of_first, shown_policies
+from samix.analysis.gallery_mixes import LAMS, Shown, share_of_first
 from samix.core.errors import DataError
 from samix.data.sources.folder import SUFFIXES
 
@@ -25,8 +20,8 @@ _GAP, _CAPTION, _NAME, _BETWEEN = 3, 15, 118, 12  # pixels: around tiles, below 
 _INK, _GREY = (25, 25, 25), (110, 110, 110)
 
 
-def photographs(images: Sequence[Path], seed: int, size: int = TILE) -> list[Tensor]:
-    """2 * PAIRS images (1, 3, size, size) in [0, 1]: their centre squares; from folders, drawn by seed.
+def photographs(images: Sequence[Path], seed: int) -> list[Tensor]:
+    """2 * PAIRS images (1, 3, TILE, TILE) in [0, 1]: their centre squares; from folders, drawn by seed.
 
     Raises: DataError for a path that is not there, too few images, or a file that is none.
     """
@@ -39,7 +34,7 @@ def photographs(images: Sequence[Path], seed: int, size: int = TILE) -> list[Ten
         raise DataError(f"{len(files)} images in {', '.join(map(str, images))}: {2 * PAIRS} are needed")
     if any(path.is_dir() for path in images):
         files = [files[i] for i in np.random.default_rng(seed).choice(len(files), 2 * PAIRS, replace=False)]
-    return [_read(path, size) for path in files[: 2 * PAIRS]]
+    return [_read(path) for path in files[: 2 * PAIRS]]
 
 
 def sheet(policies: dict[str, Shown], images: Sequence[Tensor], seed: int = 0) -> Image.Image:
@@ -66,38 +61,21 @@ def sheet(policies: dict[str, Shown], images: Sequence[Tensor], seed: int = 0) -
     return page
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw the sheet that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m samix.analysis.gallery", description=__doc__)
-    parser.add_argument("images", type=Path, nargs="+", help="a folder of photographs, or four of them")
-    parser.add_argument("out", type=Path, help="the sheet, a PNG file")
-    parser.add_argument(
-        "--network",
-        type=Path,
-        action="append",
-        default=[],
-        help="a classifier of the stage sl_training, for policies that ask one; a convolutional one and a "
-        "transformer for all of them",
-    )
-    parser.add_argument("--bundle", type=Path, help="a trained Mixer, to show SAMix-P as well")
-    parser.add_argument("--seed", type=int, default=0, help="draws photographs, boxes and masks")
-    given = parser.parse_args(arguments)
-    page = sheet(
-        shown_policies(given.bundle, given.network), photographs(given.images, given.seed), given.seed
-    )
-    given.out.parent.mkdir(parents=True, exist_ok=True)
+def save_sheet(page: Image.Image, path: Path) -> None:
+    """Write a sheet as a PNG file, into a folder that need not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     # 256 colours are enough for thumbnails, and a third of the size
-    page.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(given.out, optimize=True)
+    page.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 def _images_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
 
 
-def _read(path: Path, size: int) -> Tensor:
+def _read(path: Path) -> Tensor:
     try:
         with Image.open(path) as image:
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+            square = ImageOps.fit(image.convert("RGB"), (TILE, TILE), Image.Resampling.LANCZOS)
     except OSError as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255
@@ -127,7 +105,3 @@ def _name(draw: ImageDraw.ImageDraw, row: int, name: str) -> None:
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
-
-
-if __name__ == "__main__":
-    main()

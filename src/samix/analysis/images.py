@@ -16,22 +16,21 @@ from torch import Tensor
 
 from samix.data.store import ImageStore
 
+CLASSES, PER_CLASS = 20, 8
 _LONGEST_NAME = 22
 _TILE, _TITLE, _CHARACTER = 0.62, 0.45, 0.085  # inches: image, title's height, letter
 _ROWS = 10  # classes below each other before a second column starts
 
 
-def contact_sheet(
-    store: ImageStore, card: Mapping[str, Any], per_class: int = 8, max_classes: int = 20
-) -> Figure:
-    """Up to `per_class` images in a row for each of up to `max_classes` classes.
+def contact_sheet(store: ImageStore, card: Mapping[str, Any]) -> Figure:
+    """Up to PER_CLASS images in a row for each of up to CLASSES classes.
 
     Classes are spread over all of them and images over their class, so the sheet is the same every time.
     """
     labels = store.labels.cpu().numpy()
     present, counts = np.unique(labels, return_counts=True)
-    shown = _spread(present, max_classes)
-    places = min(per_class, int(counts.max()))
+    shown = _spread(present, CLASSES)
+    places = min(PER_CLASS, int(counts.max()))
     names = [_short(card["classes"][label]) for label in shown]
     margin = 0.3 + _CHARACTER * max(map(len, names))
     columns = -(-len(shown) // _ROWS)
@@ -46,7 +45,7 @@ def contact_sheet(
         left = column * (margin + places * _TILE) + margin
         bottom = height - _TITLE - (row + 1) * _TILE
         axes = figure.add_axes((left / width, bottom / height, places * _TILE / width, _TILE / height))
-        positions = _spread(np.flatnonzero(labels == label), per_class)
+        positions = _spread(np.flatnonzero(labels == label), PER_CLASS)
         _draw_strip(axes, store.fetch(torch.from_numpy(positions)), places)
         axes.text(-0.12, 0.5, name, ha="right", va="center", size=9)
     return figure

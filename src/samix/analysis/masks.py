@@ -42,13 +42,12 @@ def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normali
 
 
 @torch.no_grad()
-def attention_sheet(
-    policy: SAMixP, first: Tensor, second: Tensor, normalize: Normalize, lam: float = 0.5
-) -> Figure:
-    """What the mask is made of: content map of x_j, attention of the centre of x_i, and the mask.
+def attention_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normalize) -> Figure:
+    """What the mask at lam = 0.5 is made of: content map of x_j, attention of the centre of x_i, the mask.
 
-    Args: first, second (n, 3, S, S) uint8; lam of the mix.
+    Args: first, second (n, 3, S, S) uint8.
     """
+    lam = 0.5
     first, second = normalize.crop(first), normalize.crop(second)
     mask, attention, content = policy.inspect(normalize(first), normalize(second), lam)
     height, width = content.shape[-2:]

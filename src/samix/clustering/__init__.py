@@ -3,14 +3,13 @@
 from samix.clustering.initial import initial_labels
 from samix.clustering.kmeans import Clusters, kmeans
 from samix.clustering.memory import ODCMemory, smallest_cluster
-from samix.clustering.metrics import SizeSummary, ari, nmi, purity, size_summary
+from samix.clustering.metrics import ari, nmi, purity
 from samix.clustering.preprocess import l2_normalise, pca_whiten
 from samix.clustering.reweight import class_weights
 
 __all__ = [
     "Clusters",
     "ODCMemory",
-    "SizeSummary",
     "ari",
     "class_weights",
     "initial_labels",
@@ -19,6 +18,5 @@ __all__ = [
     "nmi",
     "pca_whiten",
     "purity",
-    "size_summary",
     "smallest_cluster",
 ]

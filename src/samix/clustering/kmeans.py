@@ -14,11 +14,10 @@ from samix.core.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Clusters:
-    """labels (M,) int64, the nearest centroid; centroids (C, d) float32; inertia, sum of distances ** 2."""
+    """labels (M,) int64, the nearest centroid; centroids (C, d) float32."""
 
     labels: Tensor
     centroids: Tensor
-    inertia: float
 
 
 def kmeans(
@@ -55,9 +54,8 @@ def kmeans(
         min_points_per_centroid=1,  # it warns below 39, which small data sets may well have
     )
     solver.train(rows)
-    distances, labels = solver.assign(rows)
+    _, labels = solver.assign(rows)
     return Clusters(
         labels=torch.from_numpy(labels).to(features.device),
         centroids=torch.from_numpy(solver.centroids).to(features.device),
-        inertia=float(distances.sum(dtype="float64")),
     )

@@ -1,28 +1,9 @@
-"""How pseudo labels compare with classes, and how even the clusters are."""
+"""How pseudo labels compare with classes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
-
-from samix.clustering.groups import cluster_sizes
-
-
-@dataclass(frozen=True)
-class SizeSummary:
-    """Members of the smallest and the largest cluster, and the number of empty clusters."""
-
-    smallest: int
-    largest: int
-    empty: int
-
-
-def size_summary(pseudo_labels: Tensor, clusters: int) -> SizeSummary:
-    """Summary of the sizes of `clusters` clusters, for pseudo labels (M,) in [0, clusters)."""
-    sizes = cluster_sizes(pseudo_labels, clusters)
-    return SizeSummary(int(sizes.min()), int(sizes.max()), int((sizes == 0).sum()))
 
 
 def purity(pseudo_labels: Tensor, labels: Tensor) -> float:

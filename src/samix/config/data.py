@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from samix.config.base import Config
+from samix.config.names import OneOf, Registered
+from samix.config.registry import SOURCES
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -25,23 +27,12 @@ Interpolation = Literal["bilinear", "bicubic"]
 RandAugmentRecipe = Annotated[
     str, Field(pattern=r"^rand(-(m|n|mmax|inc)\d+|-(p|mstd)\d+(\.\d+)?|-t(weights|3a|3aw))*$")
 ]
-DOWNLOADABLE = ("fashion_mnist", "cifar10", "cifar100", "stl10", "aircraft")
 
 
 class DataConfig(Config):
     """The data set, its size on the network's side and its share for testing."""
 
-    source: Literal[
-        "digits",
-        "fashion_mnist",
-        "cifar10",
-        "cifar100",
-        "stl10",
-        "tiny_imagenet",
-        "cub200",
-        "aircraft",
-        "folder",
-    ] = Field(
+    source: Annotated[str, OneOf(SOURCES)] = Field(
         "digits",
         description="digits comes with scikit-learn; folder: root/train/CLASS/*, root/test (or val)/CLASS/*",
     )
@@ -78,7 +69,7 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _download_is_possible(self) -> Self:
-        if self.download and self.source not in DOWNLOADABLE:
+        if self.download and not Registered[Any](SOURCES)[self.source].downloads:
             raise ValueError(
                 f"download=true: source {self.source!r} has no download, put its files into root"
             )
@@ -98,7 +89,6 @@ class AugmentConfig(Config):
     """Augmentation of one view; the defaults are the recipe of MoCo v2."""
 
     crop_scale: CropScale = Field((0.2, 1.0), description="area of the random crop, as a share of the image")
-    crop_ratio: Range = Field((3 / 4, 4 / 3), description="width / height of the random crop")
     flip: bool = Field(True, description="mirror half of the images; never where the data set forbids it")
     jitter_p: Unit = Field(0.8, description="share of images whose colours are jittered")
     brightness: float = Field(0.4, ge=0, le=1, description="factor from U(1 - b, 1 + b)")
@@ -116,19 +106,16 @@ class SupervisedAugmentConfig(Config):
     Order: crop, flip, RandAugment, colour jitter, normalisation, erasing (timm's and DeiT's).
     """
 
-    crop: Literal["pad", "resized", "none"] = Field(
-        "pad",
-        description="pad: shifted by up to `pad` reflected pixels; resized: random box; none: the centre",
+    crop: Literal["pad", "resized"] = Field(
+        "pad", description="pad: shifted by up to `pad` reflected pixels; resized: random box"
     )
     pad: int = Field(4, ge=1, description="reflected pixels on every side, of crop pad")
     crop_scale: CropScale = Field((0.08, 1.0), description="area of crop resized, as a share of the image")
-    crop_ratio: Range = Field((3 / 4, 4 / 3), description="width / height of crop resized")
     interpolation: Interpolation = Field("bilinear", description="of crop resized and of RandAugment")
     flip: bool = Field(True, description="mirror half of the images; never where the data set forbids it")
     brightness: float = Field(0, ge=0, le=1, description="factor from U(1 - b, 1 + b)")
     contrast: float = Field(0, ge=0, le=1, description="factor from U(1 - c, 1 + c)")
     saturation: float = Field(0, ge=0, le=1, description="factor from U(1 - s, 1 + s)")
-    hue: float = Field(0, ge=0, le=0.5, description="shift from U(-h, h), in turns of the colour circle")
     rand_augment: RandAugmentRecipe | None = Field(
         None, description="RandAugment as timm writes it, such as rand-m9-mstd0.5-inc1; null: none"
     )

@@ -26,7 +26,7 @@ class BackboneConfig(Config):
 
     name: str = Field(
         "resnet18",
-        description="of `python -m samix.nn.table`, or any timm model; name.tag picks among timm's weights",
+        description="of `samix table backbones`, or any timm model; name.tag picks among timm's weights",
     )
     stem: Literal["cifar", "imagenet"] = Field(
         "cifar",

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from samix.config.base import Config
 from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
+from samix.config.names import OneOf
+from samix.config.registry import EVALUATIONS
 from samix.config.training import OptimizerConfig
 
 
 class PseudoLabelsConfig(Config):
-    """Stage pseudo_labels: online deep clustering from a random, a given or a briefly trained encoder."""
+    """Stage pseudo_labels: online deep clustering from a random or a briefly trained encoder."""
 
-    init: Literal["random", "given", "moco"] = Field("moco", description="where the encoder starts")
-    init_weights: Path | None = Field(None, description="given: safetensors file of an earlier encoder")
-    init_epochs: int = Field(10, ge=1, description="moco: epochs of MoCo before the first k-means")
+    init: Literal["random", "moco"] = Field(
+        "moco", description="start of the encoder; moco: some epochs of the method of model.method"
+    )
+    init_epochs: int = Field(10, ge=1, description="moco: epochs of the method before the first k-means")
     epochs: int = Field(10, ge=1, description="epochs of online clustering")
     batch_size: int = Field(256, ge=2)
     clustering: ClusteringConfig = ClusteringConfig()
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.06, weight_decay=1e-5, schedule="constant")
-
-    @model_validator(mode="after")
-    def _given_weights_are_named(self) -> Self:
-        if (self.init == "given") != (self.init_weights is not None):
-            raise ValueError("init: given and init_weights: <file> belong together")
-        return self
 
 
 class MixerPretrainingConfig(SSLMixerTrainingConfig):
@@ -50,6 +46,9 @@ class SSLTrainingConfig(Config):
 class LinearEvaluationConfig(Config):
     """Stage linear_evaluation: a linear classifier and kNN on frozen features (MoCo's protocol)."""
 
+    protocols: tuple[Annotated[str, OneOf(EVALUATIONS)], ...] = Field(
+        ("knn",), description="what is evaluated on the frozen features besides the linear classifier"
+    )
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=1)
     augmentation: Literal["none", "crop_flip"] = Field(

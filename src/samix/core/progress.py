@@ -22,16 +22,14 @@ from rich.text import Text
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed or 0.0
-        return Text(f"{speed * task.fields['size']:.0f} {task.fields['unit']}/s", style="progress.data.speed")
+        return Text(f"{speed * task.fields['images']:.0f} img/s", style="progress.data.speed")
 
 
 @contextmanager
-def progress_bar(
-    label: str, total: int, done: int, *, size: int, unit: str, show: bool
-) -> Iterator[Progress]:
-    """A bar of `total` steps, `done` of them behind us, each of `size` units; advance its only task.
+def progress_bar(label: str, total: int, done: int, *, images: int, show: bool) -> Iterator[Progress]:
+    """A bar of `total` steps of which `done` are finished, with `images` per step; advance its only task.
 
-    Where the output is no terminal, one line is printed at the end.
+    If the output is not a terminal, one line is printed at the end.
     """
     columns = (
         TextColumn("{task.description:<22}"),
@@ -43,5 +41,5 @@ def progress_bar(
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=get_console(), disable=not show) as progress:
-        progress.add_task(label, total=total, completed=done, size=size, unit=unit, note="")
+        progress.add_task(label, total=total, completed=done, images=images, note="")
         yield progress

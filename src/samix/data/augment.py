@@ -11,7 +11,7 @@ from torch import Tensor
 from samix.config.data import AugmentConfig
 from samix.data.blur import gaussian_blur, kernel_size
 from samix.data.colour import gray, jitter
-from samix.data.geometry import centre_crop, crop_resize, random_coins, random_crops
+from samix.data.geometry import CROP_RATIO, centre_crop, crop_resize, random_coins, random_crops
 
 # uint8 (n, 3, S, S) and a generator on the same device to normalised float32 (n, 3, image_size, image_size).
 Transform = Callable[[Tensor, torch.Generator], Tensor]
@@ -73,7 +73,7 @@ class CropFlip:
     def view(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The view before normalisation, in [0, 1]."""
         config = self.config
-        boxes = random_crops(len(images), images.shape[-1], config.crop_scale, config.crop_ratio, generator)
+        boxes = random_crops(len(images), images.shape[-1], config.crop_scale, CROP_RATIO, generator)
         flip = random_coins(len(images), 0.5 if config.flip else 0.0, generator)
         return crop_resize(images.to(torch.float32) / 255, boxes, flip, self.image_size)
 

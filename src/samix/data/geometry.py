@@ -11,6 +11,8 @@ from torch.nn import functional
 from samix.config.data import Interpolation
 from samix.data.resample import resample
 
+CROP_RATIO = (3 / 4, 4 / 3)
+"""Smallest and largest width / height of a random crop of an image."""
 _TRIES = 10
 
 

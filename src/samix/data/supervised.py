@@ -13,7 +13,7 @@ from samix.core.errors import ConfigError
 from samix.data.augment import Normalize
 from samix.data.colour import jitter
 from samix.data.erasing import random_erasing
-from samix.data.geometry import centre_start, crop_resize, pad_crop, random_coins, random_crops
+from samix.data.geometry import CROP_RATIO, crop_resize, pad_crop, random_coins, random_crops
 from samix.data.rand_augment import RandAugment
 
 
@@ -57,21 +57,17 @@ class SupervisedAugment:
         x = self._crop(images, generator)
         if self.rand_augment is not None:
             x = self.rand_augment(x, generator)
-        strength = (config.brightness, config.contrast, config.saturation, config.hue)
+        strength = (config.brightness, config.contrast, config.saturation, 0.0)
         return jitter(x, strength, 1.0, generator) if any(strength) else x
 
     def _crop(self, images: Tensor, generator: torch.Generator) -> Tensor:
         config, n, side = self.config, len(images), images.shape[-1]
         flip = random_coins(n, 0.5 if config.flip else 0.0, generator)
         if config.crop == "resized":
-            boxes = random_crops(n, side, config.crop_scale, config.crop_ratio, generator)
+            boxes = random_crops(n, side, config.crop_scale, CROP_RATIO, generator)
             return crop_resize(
                 images.to(torch.float32) / 255, boxes, flip, self.image_size, config.interpolation
             )
-        if config.crop == "none":
-            corners, pad = torch.full((n, 2), centre_start(side, self.image_size), device=images.device), 0
-        else:
-            pad = config.pad
-            end = side + 2 * pad - self.image_size + 1
-            corners = torch.randint(end, (n, 2), generator=generator, device=generator.device)
-        return pad_crop(images, corners, flip, self.image_size, pad).to(torch.float32) / 255
+        end = side + 2 * config.pad - self.image_size + 1
+        corners = torch.randint(end, (n, 2), generator=generator, device=generator.device)
+        return pad_crop(images, corners, flip, self.image_size, config.pad).to(torch.float32) / 255

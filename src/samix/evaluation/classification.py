@@ -30,6 +30,6 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int) -> list[list[int]
     return matrix
 
 
-def summarise(curve: Sequence[float], window: int = 10) -> dict[str, float]:
-    """Last value of a validation curve and the median of its last `window` values (the paper's figure)."""
-    return {"last": curve[-1], "median": median(curve[-window:])}
+def summarise(curve: Sequence[float]) -> dict[str, float]:
+    """Last value of a validation curve and the median of its last 10 values (the paper's figure)."""
+    return {"last": curve[-1], "median": median(curve[-10:])}

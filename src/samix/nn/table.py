@@ -1,4 +1,4 @@
-"""Print what the known backbones look like: `python -m samix.nn.table`."""
+"""Table of the known backbones, which `samix table backbones` prints."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ HEADER = ("name", "stem", "image", "tap", "tap C x h x w", "tap stride", "width"
 def rows() -> list[tuple[str, ...]]:
     """One row of strings, as HEADER names them, for each known backbone and stem."""
     return [_row(name, stem) for name, known in BACKBONES.items() for stem in known.stems]
-
-
-def markdown(header: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
-    """A Markdown table whose columns line up."""
-    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-    lines = [header, tuple("-" * width for width in widths), *body]
-    cells = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def image_size(stem: Stem) -> int:
@@ -46,7 +38,3 @@ def _row(name: str, stem: Stem) -> tuple[str, ...]:
         f"{parameters / 1e6:.2f}",
         known.about,
     )
-
-
-if __name__ == "__main__":
-    print(markdown(HEADER, rows()))
