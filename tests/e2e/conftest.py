@@ -1,4 +1,7 @@
-"""The real project, copied with its configuration and run once on a few images."""
+"""The real project, copied with its configuration and run on a few images.
+
+A chain runs once per session; each test gets a copy of the project that it left, and may change it.
+"""
 
 import os
 import shutil
@@ -35,6 +38,11 @@ class Project:
 
     path: Path
 
+    def copy(self, path):
+        """The project as it is now, with its results and runs, at another place."""
+        shutil.copytree(self.path, path)
+        return Project(path)
+
     @property
     def store(self):
         return f"sqlite:///{self.path}/mlruns.db"
@@ -58,20 +66,40 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory):
-    path = tmp_path_factory.mktemp("e2e") / "samix"
-    path.mkdir()
-    for name in ("conf", "notebooks"):
-        shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, path / name)
-    (path / "src").mkdir()  # Kedro wants the folder; the package itself is installed
-    return Project(path)
+def new_project(tmp_path_factory, new_store):
+    """Makes projects that nothing has run in."""
+
+    def make():
+        path = tmp_path_factory.mktemp("e2e") / "samix"
+        path.mkdir()
+        for name in ("conf", "notebooks"):
+            shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+        for name in ("pyproject.toml", ".telemetry"):
+            shutil.copy(ROOT / name, path / name)
+        (path / "src").mkdir()  # Kedro wants the folder; the package itself is installed
+        new_store(path / "mlruns.db")
+        return Project(path)
+
+    return make
+
+
+@pytest.fixture
+def project(new_project):
+    return new_project()
 
 
 @pytest.fixture(scope="session")
-def finished(project):
-    """The project after one whole chain."""
+def chain(new_project):
+    """The project after one whole chain, and what that printed; not to be changed."""
+    project = new_project()
+    (project.path / "mlruns.db").unlink()  # as a user's first run finds it
     done = project.kedro("--pipeline=samix_ssl")
     assert done.returncode == 0, done.stdout + done.stderr
     return project, done.stdout + done.stderr
+
+
+@pytest.fixture
+def finished(chain, tmp_path):
+    """A copy of the project after one whole chain, and what that printed."""
+    project, output = chain
+    return project.copy(tmp_path / "samix"), output

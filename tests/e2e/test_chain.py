@@ -86,8 +86,6 @@ def test_another_policy_trains_anew_and_is_told_apart_by_name(finished):
     assert "reusing" not in done.stdout + done.stderr
     _, runs = newest(project)
     assert runs[0].info.run_name == "ssl_training digits cutmix seed0"
-    restored = project.kedro("--pipeline=ssl_training")
-    assert restored.returncode == 0, restored.stdout + restored.stderr
 
 
 @pytest.mark.parametrize(

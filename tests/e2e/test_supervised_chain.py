@@ -10,11 +10,18 @@ SUPERVISED = {"mixer_pretraining_sl.epochs": 1, "sl_training.epochs": 2}
 
 
 @pytest.fixture(scope="module")
-def trained(project):
-    """The project after the supervised chain."""
+def chain(new_project):
+    """The project after the supervised chain; not to be changed."""
+    project = new_project()
     done = project.kedro("--pipeline=samix_sl", **SUPERVISED)
     assert done.returncode == 0, done.stdout + done.stderr
     return project
+
+
+@pytest.fixture
+def trained(chain, tmp_path):
+    """A copy of the project after the supervised chain."""
+    return chain.copy(tmp_path / "samix")
 
 
 def test_the_chain_leaves_figures_and_a_report_of_its_own(trained):
