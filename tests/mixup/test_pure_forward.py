@@ -99,7 +99,7 @@ def test_mixing_is_a_pure_function_of_the_draws(name, tmp_path):
         draws = case.draws(rng)
         inputs = case.images, case.info, case.others, draws
         kept = copy.deepcopy((inputs, case.policy.state_dict(), rng.bit_generator.state))
-        for others in (None, case.others):
+        for others in (None, case.others) if seed == 0 else (None,):
             torch.manual_seed(1)
             before = global_states()
             one = case.mixed(draws, others)
@@ -160,8 +160,11 @@ def test_without_host_values_the_images_are_the_same(name, tmp_path):
     for seed in range(6):
         draws = case.draws(seed)
         graph = for_graph(draws)
-        fast += host_values(draws)
         assert not host_values(graph)
+        if not host_values(draws):
+            assert same(graph, draws)
+            continue
+        fast += 1
         assert same(case.mixed(graph), case.mixed(draws))
         assert same(case.mixed(graph, case.others), case.mixed(draws, case.others))
     boxed = ("cutmix", "resizemix", "transmix", "patchup", "random_choice", "choice", "inter_intra")
