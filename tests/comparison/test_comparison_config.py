@@ -24,7 +24,7 @@ def test_names_stand_for_entries():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"variants": ["mixup", "cutmixx"]}, "entry cutmixx: policy: Input should be .*cutmix"),
+        ({"variants": ["mixup", "cutmixx"]}, "entry cutmixx: policy: unknown. Did you mean 'cutmix'"),
         ({"variants": [{"policy": "mixup", "alpah": 1}]}, "entry mixup: alpah: unknown; .* alpha, options"),
         ({"variants": [{"policy": "mixup", "name": "m", "alpha": 0}]}, "entry m: alpha: .*greater than 0"),
         (
