@@ -91,7 +91,7 @@ def test_a_damaged_checkpoint_is_named_and_training_starts_anew(tmp_path, caplog
             train(toy_job(tmp_path), Line(MOMENTUM, dropout=0.5), batches, on_epoch_end=validate) == history
         )
     assert batches.loaded[0] == 0
-    assert str(path) in caplog.text and "starts anew" in caplog.text
+    assert str(path) in caplog.text and "starts from the beginning" in caplog.text
 
 
 @pytest.mark.parametrize("content", [{"fingerprint": "f"}, [1, 2], {"fingerprint": "f", "colour": 1}])
@@ -100,7 +100,7 @@ def test_a_checkpoint_of_another_form_is_not_taken(tmp_path, caplog, content):
     job.work_dir.mkdir(parents=True)
     torch.save(content, job.work_dir / "fit.checkpoint.pt")
     assert not has_checkpoint(job, "fit")
-    assert "starts anew" in caplog.text
+    assert "starts from the beginning" in caplog.text
 
 
 class Evil:

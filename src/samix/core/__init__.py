@@ -1,1 +1,1 @@
-"""Types, random streams, schedules, files and errors that every other layer uses."""
+"""Types, random streams, schedules, files and errors used by all other layers."""

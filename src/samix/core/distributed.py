@@ -1,4 +1,4 @@
-"""The few collective operations that learners need; with one process each is the identity."""
+"""The collective operations that learners need; with one process, each is the identity."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""The errors a user may see. Each message names the file, key or value at fault and what to do."""
+"""The errors a user may see. Each message names the wrong file, key or value and the remedy."""
 
 
 class SamixError(Exception):
-    """Base of every error that samix raises on purpose."""
+    """Base of all errors that samix raises deliberately."""
 
 
 class ConfigError(SamixError, ValueError):
-    """A parameter that cannot work, alone or with the data at hand."""
+    """A parameter that is invalid, by itself or for the given data."""
 
 
 class IncompatibleError(ConfigError):
-    """A policy that the host, the backbone or the loss cannot work with; a comparison leaves it out."""
+    """A policy that does not work with the training, the backbone or the loss; a comparison leaves it out."""
 
 
 class DataError(SamixError, ValueError):
@@ -18,8 +18,8 @@ class DataError(SamixError, ValueError):
 
 
 class DependencyError(SamixError, ImportError):
-    """An optional library or device that was asked for and is not there."""
+    """An optional library or device that is required and missing."""
 
 
 class TrainingError(SamixError, RuntimeError):
-    """Training that went wrong, such as a loss that is not finite."""
+    """Training that failed, for example by a loss that is not finite."""

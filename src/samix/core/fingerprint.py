@@ -1,4 +1,4 @@
-"""A short name for 'these parameters and these inputs', by which finished work is recognised."""
+"""Fingerprints of parameters and inputs, by which finished results are recognised."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from pydantic import BaseModel
 
 @runtime_checkable
 class Fingerprinted(Protocol):
-    """A handle that knows what identifies its content."""
+    """A handle with a fingerprint of its content."""
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal contents, wherever they are stored."""
+        """Equal for equal contents, regardless of the place of storage."""
 
 
 def fingerprint(**parts: Any) -> str:
     """Hex digest (32 characters) of named parameters and inputs.
 
-    Accepted are pydantic models, JSON values, data frames, files (by content) and handles with a fingerprint
-    of their own. Raises: TypeError for anything else, so that nothing is left out without notice.
+    Accepts pydantic models, JSON values, data frames, files (by content) and handles with a fingerprint.
+    Raises: TypeError for other types, so that no part is ignored silently.
     """
     digest = hashlib.sha256()
     for name in sorted(parts):
@@ -40,7 +40,7 @@ def fingerprint(**parts: Any) -> str:
 
 @cache
 def code_of(kind: Callable[..., Any]) -> str:
-    """Digest of the module that defines a class or function, without comments, docstrings and layout."""
+    """Digest of the module that defines a class or function, without comments, docstrings and formatting."""
     tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(tree):
@@ -53,7 +53,7 @@ def _bytes_of(part: Any) -> bytes:
     if isinstance(part, BaseModel):
         return part.model_dump_json().encode()
     if isinstance(part, pd.DataFrame):
-        # pandas hashes the rows alone
+        # pandas hashes only the rows
         names = json.dumps([str(column) for column in part.columns]).encode()
         return names + pd.util.hash_pandas_object(part).to_numpy().tobytes()
     if isinstance(part, Fingerprinted):

@@ -1,4 +1,4 @@
-"""The interface of what `fit` trains: a module with one training step."""
+"""The interface of modules that `fit` trains."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from samix.core.step import StepContext
 
 @dataclass(frozen=True)
 class OptimizedModules:
-    """Modules that share one optimiser and its schedule; frozen parameters in them are left out."""
+    """Modules that share one optimiser and its schedule; their frozen parameters are left out."""
 
     modules: list[nn.Module]
     optimizer: OptimizerConfig
 
 
 class Learner(nn.Module, ABC):
-    """A module that trains itself for one step: `draw`, `before_step`, forward, backward, `after_step`.
+    """A module with one training step: `draw`, `before_step`, forward, backward, `after_step`.
 
-    The state_dict holds everything on which the next step depends, so that a resumed run is exact. Everything
-    random is in `draw`: the training step is a pure function of tensors, dropout and drop path excepted.
+    The state_dict contains everything that the next step depends on, so that a resumed run is exact. All
+    random numbers come from `draw`: the training step is a pure function of tensors, except for dropout and
+    drop path.
     """
 
     def draw(self, batch: Any, ctx: StepContext) -> Any:  # noqa: ARG002
-        """Draws of a step, on ctx.device; of the batch only the sizes are read. None if nothing is random."""
+        """Draws of a step, on ctx.device; reads only the sizes of the batch. None if nothing is random."""
         return None
 
     def before_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional
@@ -46,5 +47,5 @@ class Learner(nn.Module, ABC):
         """Called after the optimiser's step: enqueue keys, update a memory, clamp a parameter."""
 
     def forward(self, batch: Any, draws: Any) -> dict[str, Tensor]:
-        """The training step; it runs through forward so that DDP sees it."""
+        """`training_step`, called as forward so that DDP wraps it."""
         return self.training_step(batch, draws)

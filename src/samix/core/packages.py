@@ -11,7 +11,7 @@ from samix.core.errors import DependencyError
 def require(purpose: str, packages: Mapping[str, str]) -> None:
     """Check, without importing them, that all of `packages` are installed.
 
-    Args: purpose, what needs them, as the message begins; packages, module -> name in the package index.
+    Args: purpose, the part that needs them, for the message; packages, module -> name in the package index.
     Raises: DependencyError that names every missing package and the command that installs them.
     """
     missing = [package for module, package in packages.items() if find_spec(module) is None]

@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, purpose, numbers): a resumed run draws what it would have drawn."""
+"""Randomness as a function of (seed, purpose, numbers), so that a resumed run draws the same numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def seed_for(seed: int, purpose: str, *numbers: int) -> int:
-    """Seed of an independent stream, in [0, 2**63), the same in every process and after a restart.
+    """Seed of an independent stream, in [0, 2**63), equal in every process and after a restart.
 
     Args: seed of the run; purpose, a name such as "augment_q"; numbers, usually step and rank.
     """
@@ -25,11 +25,11 @@ def generator_for(
 
 
 def numpy_generator_for(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
-    """A fresh NumPy generator of the same stream; for scalars, which then need no device."""
+    """A fresh NumPy generator of the same stream, for scalars, which need no device."""
     return np.random.default_rng(seed_for(seed, purpose, *numbers))
 
 
 LAM, PAIRING, POLICY, SHUFFLE = "lam", "pairing", "policy", "shuffle"
 LAM_MIXER, PAIRING_MIXER, MIXER, SWITCH_OFF = "lam_mixer", "pairing_mixer", "mixer", "switch_off"
 PLAIN_MIX, PAIRING_PLAIN = "plain_mix", "pairing_plain"
-"""Streams of a training step. Their names seed the draws: another name is another run."""
+"""Streams of a training step. Their names seed the draws: a renamed stream changes the results."""

@@ -1,4 +1,4 @@
-"""Schedules as pure functions of the step; they need no state, so nothing is saved for them."""
+"""Schedules as pure functions of the step, without a state to save."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def annealed(schedule: BetaSchedule, start: float, step: int, total: int) -> flo
 def momentum_at(start: float, end: float | None, hold: float, step: int, total: int) -> float:
     """Momentum m of the momentum network at a 0-based step (SAMix, momentum schedule).
 
-    start for the first `hold` of training, then end - (end - start) * (cos(pi t / T) + 1) / 2, which is not
-    shifted by the hold: m jumps there. end None: start throughout.
+    start for the first share `hold` of training, then end - (end - start) * (cos(pi t / T) + 1) / 2, not
+    shifted by the hold, so that m jumps there. end None: always start.
     """
     if end is None or step < math.floor(hold * total):
         return start

@@ -1,4 +1,4 @@
-"""Where a training run stands: the only source of randomness inside a step."""
+"""The context of a training step, which is the only source of randomness inside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from samix.core.random import generator_for, numpy_generator_for
 
 @dataclass(frozen=True)
 class StepContext:
-    """One training step: seed, 0-based global step and epoch, totals, and who and where we are."""
+    """One training step: seed, 0-based global step and epoch, total steps, rank, world size and device."""
 
     seed: int
     step: int
@@ -32,7 +32,7 @@ class StepContext:
         return generator_for(self.seed, purpose, self.step)
 
     def numpy_generator(self, purpose: str) -> np.random.Generator:
-        """Stream of this rank at this step for scalars such as lam; no device is touched."""
+        """Stream of this rank at this step for scalars such as lam; does not use the device."""
         return numpy_generator_for(self.seed, purpose, self.step, self.rank)
 
     def shared_numpy_generator(self, purpose: str) -> np.random.Generator:
@@ -41,7 +41,7 @@ class StepContext:
 
 
 class BatchShape(NamedTuple):
-    """Sizes of one rank's batch, which are known before the step.
+    """Sizes of one rank's batch, known before the step.
 
     images N; height and width of the images in pixels; grid, rows and columns of the backbone's patches, None
     if it has none; features, (C, h, w) after the stem and after each stage, empty unless a policy mixes maps.

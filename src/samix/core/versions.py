@@ -14,7 +14,7 @@ _PACKAGES = ("samix", "torch", "torchvision", "timm", "kedro", "mlflow")
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of every package that a result depends on, read without importing it."""
+    """Versions of Python and of the packages that a result depends on, read without importing them."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

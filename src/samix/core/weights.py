@@ -1,4 +1,4 @@
-"""Weights as safetensors files that carry their own description."""
+"""Weights as safetensors files that contain their own description."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _KEY = "samix"
 MADE_WITH, FINGERPRINT = "made_with", "fingerprint"
-"""Keys of the description that record how a result came about; `WeightsFile.fingerprint` leaves them out."""
+"""Keys of the description that record how a result was computed; `WeightsFile.fingerprint` excludes them."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Handle of a safetensors file; what nodes pass to each other instead of tensors."""
+    """Handle of a safetensors file, passed between nodes instead of tensors."""
 
     path: Path
 
     def load(self, prefix: str = "") -> dict[str, torch.Tensor]:
-        """Tensors whose name starts with `prefix`, the prefix removed.
+        """Tensors whose name starts with `prefix`, with the prefix removed.
 
-        Raises: DataError where the file is missing or damaged, or nothing in it has the prefix.
+        Raises: DataError if the file is missing or damaged, or if no tensor has the prefix.
         """
         with _opened(self.path) as file:
             tensors = {
@@ -43,7 +43,7 @@ class WeightsFile:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The JSON description saved with the tensors. Raises DataError where there is none."""
+        """The JSON description saved with the tensors. Raises DataError if there is none."""
         with _opened(self.path) as file:
             text = (file.metadata() or {}).get(_KEY)
         if text is None:
@@ -70,8 +70,8 @@ class WeightsFile:
 def save_weights(
     path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
 ) -> WeightsFile:
-    """Write tensors (moved to the CPU) and JSON metadata to one safetensors file, whole or not at all."""
-    from safetensors.torch import save_file  # imports torch, which handles alone do not need
+    """Write tensors (moved to the CPU) and JSON metadata to a safetensors file, completely or not at all."""
+    from safetensors.torch import save_file  # imports torch, which handles do not need
 
     # clone: safetensors refuses tensors that share storage, as views of one buffer do
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}

@@ -1,16 +1,17 @@
-"""What is trained, and against which targets.
+"""Training methods: the trained networks, their targets and their losses.
 
-A *method* (`Method`) says what it encodes, what its targets are and which objective compares them. MoCo is
-one; a method whose teacher is a moving average is a `MomentumMethod`. The *host* (`SelfSupervised`) does the
-rest for all of them: plain loss, mixed loss by any policy, the Mixer's loss, labels that follow the encoder.
+A *method* (`Method`) defines the encoded views, their targets and the objective that compares them, for
+example MoCo. A method whose teacher is a moving average is a `MomentumMethod`. The learner `SelfSupervised`
+trains any method: it adds the plain loss, the mixed loss of any policy and the Mixer's loss, and updates
+labels that follow the encoder.
 
 One step, in this order: `draw` (all random numbers); `before_step` (moving average); the trained encoder
 encodes the anchor views, the teacher the views of all targets and maps; plain loss; mixed loss of the
 policy's images (`MixedBranch`); loss of the Mixer by the critic (`MixerTraining`); backward pass and
 optimiser; `after_step` (queue, labels).
 
-`Supervised` is a host of its own: it has one view, labels for targets and a plain loss with a weight or a
-mix of its own, and its momentum network moves after the step. It shares `MixedBranch` and `MixerTraining`.
+The learner `Supervised` has one view, labels as targets and a plain loss with its own weight or its own mix;
+its momentum network is updated after the step. It shares `MixedBranch` and `MixerTraining`.
 """
 
 from samix.config import registry

@@ -1,4 +1,4 @@
-"""How AdAutoMix's network is trained inside a supervised host."""
+"""Training of AdAutoMix's network in supervised training."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from samix.mixup.policies.adautomix import AdAutoMixDraws, draw_parents, draw_sh
 
 
 class AdversarialDraws(NamedTuple):
-    """Parents other than the encoder's with the same shares; adversarial: the kind of this step."""
+    """parents other than the encoder's, with the same shares; adversarial: the kind of this step."""
 
     parents: AdAutoMixDraws
     adversarial: bool
 
 
 class AdversarialTraining(MixerTraining):
-    """AdAutoMix's network, which makes images that are hard to classify and yet like their parents.
+    """Training of AdAutoMix's network, whose images should be hard to classify and similar to their parents.
 
-    Steps alternate: every interval-th one -b * mixCE - (1 - b) * cos, the others mixCE. cos is the mean over
-    samples of the similarity of the mixed image's logits with its parents', weighted by their shares.
+    Steps alternate: every interval-th step minimises -b * mixCE - (1 - b) * cos (`cosine` as_released: plus),
+    the others mixCE. cos is the mean over samples of the cosine similarity of the mixed image's logits and
+    its parents', weighted by their shares.
     """
 
     def __init__(self, policy: AdAutoMix, config: MixerTrainingConfig) -> None:
@@ -34,7 +35,7 @@ class AdversarialTraining(MixerTraining):
         self.options = policy.config
 
     def draw(self, ctx: StepContext, shape: BatchShape, pairing: Pairing) -> AdversarialDraws:  # noqa: ARG002
-        """See MixerTraining; the stream of the policy is made again, for its shares."""
+        """See MixerTraining; the shares are those of the policy, drawn again from its stream."""
         shares = draw_shares(self.options, ctx.numpy_generator(POLICY))
         parents = draw_parents(self.options, shares, shape.images, ctx.numpy_generator(MIXER))
         return AdversarialDraws(parents, ctx.step % self.options.interval == 0)

@@ -1,4 +1,4 @@
-"""Self-supervised training by any method with any policy, and SAMix online when a Mixer is trained along."""
+"""Self-supervised training by any method with any policy, and SAMix online if its Mixer is trained too."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class SSLDraws(NamedTuple):
 
 
 class SelfSupervised(Learner):
-    """The losses of the plain and of the mixed images are added, and that of a Mixer, if one is trained.
+    """The sum of the losses of plain images, of mixed images and of a Mixer, if one is trained.
 
-    Which view builds the mixed image and which gives its targets is the cross-view rule, ROUTES.
+    The cross-view rule, ROUTES, selects the views of mixed images and of their targets.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class SelfSupervised(Learner):
         labels: LabelSource | None = None,
     ) -> None:
         """Args: policy, None for no mixed term; alpha of its lam, one per batch or one per sample;
-        mixer_training, how its Mixer learns, if it does; labels of the training images, for a policy or a
-        Mixer's training that uses them.
+        mixer_training, the training of the policy's Mixer, None if there is none; labels of the training
+        images, for a policy or a Mixer's training that uses them.
 
-        Raises: ValueError for a Mixer beside a policy that needs no maps; ConfigError for a policy that needs
-        what this host cannot give.
+        Raises: ValueError for a Mixer with a policy that requires no maps; ConfigError for a policy whose
+        requirements this training does not meet.
         """
         super().__init__()
         if mixer_training is not None and (policy is None or "maps" not in policy.requires):
@@ -97,7 +97,7 @@ class SelfSupervised(Learner):
             self.mixer_training.before_step()
 
     def training_step(self, batch: TwoViews, draws: SSLDraws) -> dict[str, Tensor]:
-        """The numbered step of SAMix; (N, 3, H, W) per view."""
+        """The training step of SAMix (SSL); images (N, 3, H, W) per view."""
         method = self.method
         views = {"q": batch.view_q, "k": batch.view_k}
         online = {view: method.encoder(views[view]) for view, _ in method.anchors}
@@ -120,7 +120,7 @@ class SelfSupervised(Learner):
         return {"loss": loss, **metrics}
 
     def after_step(self, ctx: StepContext) -> None:
-        """Let labels, method and Mixer take note of the step."""
+        """Update labels, method and Mixer after the step."""
         index, encoded, targets = self._taught
         if self.labels is not None:
             self.labels.update(index, encoded.projection, ctx.step)
@@ -129,7 +129,7 @@ class SelfSupervised(Learner):
             self.mixer_training.after_step()
 
     def parameter_sets(self) -> dict[str, OptimizedModules]:
-        """Those of the method and of the Mixer's training."""
+        """Modules and optimisers of the method and of the Mixer's training."""
         own = self.method.parameter_sets()
         return own | (self.mixer_training.parameter_sets() if self.mixer_training else {})
 
@@ -158,7 +158,7 @@ class SelfSupervised(Learner):
         taught: Mapping[str, Encoded],
         targets: Mapping[str, Any],
     ) -> Parents:
-        """First and second parents by the cross-view rule; one object twice if they are of one view."""
+        """First and second parents by the cross-view rule; the same object twice if both are of one view."""
 
         def parent(name: str, target: str) -> ParentInputs:
             view = _view(name, anchor)
@@ -182,7 +182,7 @@ class SelfSupervised(Learner):
     def _mixer_loss(
         self, parents: Parents, plain: Encoded, online: Encoded, labels: Tensor | None, draws: Any
     ) -> Terms:
-        """Loss of the Mixer and metrics, on pairs of its own."""
+        """Loss of the Mixer and metrics, on its own pairs."""
         method, training = self.method, self.mixer_training
         assert training is not None  # the caller has checked
         filters = isinstance(training.config, SSLMixerTrainingConfig) and training.config.filter_negatives
@@ -196,14 +196,14 @@ class SelfSupervised(Learner):
 
 
 def _pairing(policy: Policy, n: int, ctx: StepContext) -> Pairing:
-    """Over all ranks; for mixed features, whose gradient stays on its rank, among the images of this rank."""
+    """Over all ranks, or for mixed features, whose gradient does not cross ranks, over this rank's images."""
     if policy.mixes_features == "never":
         return draw_pairing(n, ctx.shared_generator(PAIRING))
     return draw_local_pairing(n, generator_for(ctx.seed, PAIRING, ctx.step, ctx.rank), no_repeat=True)
 
 
 def _view(name: str, anchor: tuple[str, str]) -> str:
-    """The view that a letter of ROUTES stands for."""
+    """The view of a letter of ROUTES, q or k."""
     return anchor["qk".index(name)]
 
 

@@ -1,4 +1,4 @@
-"""Labels of the training images for a self-supervised host: fixed ones, or clusters that follow it."""
+"""Labels of the training images in self-supervised training: fixed, or clusters of the present features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LabelSource(nn.Module, ABC):
     classes: int
 
     def lookup(self, index: Tensor) -> Tensor:
-        """Labels (n,) of images `index` (n,); -1 where the index is -1."""
+        """Labels (n,) of images `index` (n,); -1 for index -1."""
         return torch.where(index >= 0, self.labels[index], -1)
 
     @abstractmethod
@@ -32,12 +32,12 @@ class LabelSource(nn.Module, ABC):
         """Update the labels by the keys (n, d) of images `index` (n,), after the optimiser's step."""
 
     def metrics(self) -> dict[str, Tensor]:
-        """What is worth logging of the labels."""
+        """Metrics of the labels, scalars."""
         return {}
 
 
 class FixedLabels(LabelSource):
-    """Labels (M,) in [0, C) that stay as they are; clusters of unlike size may be re-weighted (ODC)."""
+    """Labels (M,) in [0, C) that do not change; clusters of different size may be re-weighted (ODC)."""
 
     weights: Tensor
 
@@ -49,7 +49,7 @@ class FixedLabels(LabelSource):
         self.register_buffer("weights", class_weights(sizes, reweight_power, "mean1"))
 
     def class_weights(self) -> Tensor:
-        """See `LabelSource`; of the sizes at the start."""
+        """See `LabelSource`; from the initial sizes."""
         return self.weights
 
 
@@ -66,20 +66,20 @@ class OnlineLabels(LabelSource):
 
     @property
     def labels(self) -> Tensor:  # type: ignore[override]
-        """Labels as they are now."""
+        """The present labels."""
         return self.memory.labels
 
     def class_weights(self) -> Tensor:
-        """See `LabelSource`; of the present sizes."""
+        """See `LabelSource`; from the present sizes."""
         return self.memory.class_weights()
 
     def update(self, index: Tensor, keys: Tensor, step: int) -> None:
-        """See `LabelSource`: samples memory, then centroids and small clusters when it is time."""
+        """See `LabelSource`: samples memory, then centroids and small clusters at their intervals."""
         self.change_ratio.copy_(self.memory.update(index, keys))
         self.memory.maintain(step)
 
     def metrics(self) -> dict[str, Tensor]:
-        """change_ratio of the step before; members of the smallest and of the largest cluster."""
+        """change_ratio of the previous step; members of the smallest and of the largest cluster."""
         sizes = self.memory.sizes()
         return {
             "cluster_change_ratio": self.change_ratio.clone(),

@@ -1,4 +1,4 @@
-"""A self-supervised method: what it encodes, what its targets are, and which objective compares them."""
+"""A self-supervised method: encoded views, their targets, and the objective that compares them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ ROUTES: dict[CrossView, tuple[str, str]] = {
 }
 """Views of the first and the second parents -> views of their targets (SAMix, table of cross views).
 
-q stands for the encoded view of an anchor and k for the view of its targets.
+q is the encoded view of an anchor and k the view of its targets.
 """
 
 
 class Method(nn.Module, ABC):
-    """A self-supervised method without a teacher of its own; see `MomentumMethod`.
+    """A self-supervised method whose teacher is the encoder itself; see also `MomentumMethod`.
 
     Attributes: anchors, pairs of an encoded view and the view of its targets; the plain and the mixed loss
-    are means over them, and the Mixer is trained with the first. encoder, the network that is trained.
-    Config, the model of the method's parameters, and section, where they are in the configuration.
+    are means over anchors, and the Mixer is trained with the first anchor. encoder, the trained network.
+    Config, the model of the method's parameters, and section, their key in the configuration.
     """
 
     Config: ClassVar[type[MethodConfig]] = MethodConfig
@@ -45,14 +45,14 @@ class Method(nn.Module, ABC):
     anchors: ClassVar[Anchors] = (("q", "k"), ("k", "q"))
 
     def __init__(self, encoder: Encoder, config: Any, seed: int) -> None:  # noqa: ARG002
-        """config, an instance of `Config`; seed of what a method draws once, such as a first queue."""
+        """config, an instance of `Config`; seed of initial draws, such as those of a queue."""
         super().__init__()
         self.encoder = encoder
         self.config = config
 
     @classmethod
     def check(cls, config: Any, images: int) -> None:
-        """Raise ConfigError if `config`, an instance of `Config`, does not suit that many training images."""
+        """Raise ConfigError if `config`, an instance of `Config`, does not fit the number of images."""
         if config.batch_size > images:
             raise ConfigError(
                 f"{cls.section}.batch_size is {config.batch_size}, but there are {images} training images."
@@ -60,11 +60,11 @@ class Method(nn.Module, ABC):
 
     @property
     def teacher(self) -> Encoder:
-        """The network whose outputs are the targets, and whose maps a Mixer sees."""
+        """The network whose outputs are the targets and whose maps a Mixer reads."""
         return self.encoder
 
     def draw(self, ctx: StepContext, n: int) -> Any:  # noqa: ARG002
-        """Draws of the method itself; n: rows that the teacher encodes on this rank. None: none."""
+        """Draws of the method, None if there are none; n: rows that the teacher encodes on this rank."""
         return None
 
     def before_step(self, ctx: StepContext) -> None:  # noqa: B027 - optional
@@ -78,13 +78,13 @@ class Method(nn.Module, ABC):
     ) -> dict[str, Encoded]:
         """The teacher's output, without gradient, for each of `views`, images (N, 3, H, W) by name.
 
-        online: the trained encoder's outputs, with gradient, for the encoded views of the anchors; here they
-        are the teacher's as well. draws: of the method.
+        online: the trained encoder's outputs, with gradient, for the encoded views of the anchors; in this
+        class they are also the teacher's. draws: of the method.
         """
         return {name: Encoded(*(t.detach() for t in encoded)) for name, encoded in online.items()}
 
     def critic(self) -> Callable[[Tensor], Encoded]:
-        """An encoder with gradient to the pixels and none to its weights; it scores the Mixer's images.
+        """An encoder that scores the Mixer's images, with gradient to the pixels and none to its weights.
 
         Here the trained encoder with detached weights and copied buffers: nothing of it changes.
         """
@@ -94,21 +94,21 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def outputs(self, encoded: Encoded) -> Tensor:
-        """What the objective compares with the targets (N, d): projection, prediction or scores."""
+        """Outputs (N, d) that the objective compares with the targets: projection, prediction or scores."""
 
     def critic_outputs(self, encoded: Encoded) -> Tensor:
-        """The same of the critic's encoded images."""
+        """`outputs` for images that the critic encoded."""
         return self.outputs(encoded)
 
     def targets(self, encoded: Encoded, index: Tensor, labels: Tensor | None) -> Any:
-        """Targets of images `index` (N,) with labels (N,), by the teacher; a pairing permutes them."""
+        """Targets of images `index` (N,) with labels (N,), by the teacher; a pairing can permute them."""
         return InstanceTargets(encoded.projection, index, labels)
 
     @abstractmethod
     def objective(self, targets: Any, label_of: Callable[[Tensor], Tensor] | None = None) -> Objective:
         """The objective between outputs and `targets`.
 
-        label_of: image indices (n,) -> labels (n,); if given, negatives of the target's label are left out.
+        label_of: image indices (n,) -> labels (n,); if given, negatives with the target's label are left out.
         """
 
     def plain_loss(self, outputs: Tensor, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -116,7 +116,7 @@ class Method(nn.Module, ABC):
         return self.objective(targets).point_loss(outputs, targets).mean(), {}
 
     def after_step(self, targets: Any, ctx: StepContext) -> None:  # noqa: B027 - optional
-        """Called after the optimiser's step with the targets of the first anchor: enqueue."""
+        """Called after the optimiser's step with the targets of the first anchor, to enqueue them."""
 
     def parameter_sets(self) -> dict[str, OptimizedModules]:
         """Modules and optimisers by name."""
@@ -126,8 +126,8 @@ class Method(nn.Module, ABC):
 class MomentumMethod(Method):
     """A method whose teacher is a moving average of the encoder, updated before each step (MoCo, eq. 2).
 
-    It encodes all views in one pass, shuffled over the ranks. BatchNorm's running statistics are its own
-    unless `config.ema_buffers` says otherwise.
+    The teacher encodes all views in one pass, shuffled over the ranks. It has its own BatchNorm statistics
+    unless `config.ema_buffers` is set.
     """
 
     Config: ClassVar[type[MethodConfig]] = MomentumMethodConfig
@@ -166,7 +166,7 @@ class MomentumMethod(Method):
         return {name: encoded.rows(i * n, (i + 1) * n) for i, name in enumerate(views)}
 
     def critic(self) -> Callable[[Tensor], Encoded]:
-        """The teacher: its weights take no gradient."""
+        """The teacher, whose weights take no gradient."""
         return self.momentum_encoder
 
 

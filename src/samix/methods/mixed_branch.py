@@ -25,7 +25,7 @@ class MixedBranch:
     lam_per_sample: bool
 
     def draw(self, ctx: StepContext, shape: BatchShape, pair: Callable[[Policy], Pairing]) -> MixDraws:
-        """Draws of a step. pair: draws the pairing for the policy of this batch, if it has no own rule."""
+        """Draws of a step. pair: draws the pairing, unless this batch's policy chooses partners itself."""
         lam = draw_ratio(self.alpha, shape.images, ctx.numpy_generator(LAM), per_sample=self.lam_per_sample)
         return draw_policy(self.policy, lam, ctx.numpy_generator(POLICY), shape, pair)
 
@@ -40,8 +40,8 @@ class MixedBranch:
     ) -> Tensor:
         """The loss of the policy's images, a scalar; no gradient reaches a Mixer.
 
-        Args: parents, first and second ones in the order of the batch, one object twice if they are of the
-        same view; loss_of, losses (N,) of outputs for un-mixed images against targets, for saliency.
+        Args: parents, first and second ones in the order of the batch, the same object twice if both are of
+        one view; loss_of, losses (N,) of outputs for un-mixed images and targets, for saliency.
         """
         policy, (first, second) = self.policy.member(draws.member), parents
 

@@ -1,4 +1,4 @@
-"""How a Mixer is trained inside a host: one seam, the same under labels, pseudo labels and instances."""
+"""Training of a Mixer inside a learner, with one interface for labels, pseudo labels and instances."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from samix.nn import Encoded, momentum_copy
 from samix.objectives import ClassObjective, mixed_loss
 
 Terms = tuple[Tensor | None, dict[str, Tensor]]
-"""Loss with gradient, None in a step without any, and metrics."""
+"""Loss with gradient, None in a step without a loss, and metrics."""
 
 
 @dataclass(frozen=True)
 class MixerInputs:
-    """Inputs of the Mixer's training from the step of its host.
+    """Inputs of the Mixer's training, from the step of the learner.
 
     critic, which scores the mixed images; parents, first and second ones; plain, the teacher's output for the
     images of the first parents; labels (N,) and weights (C,) of their classes, if there are any; pooled
@@ -44,7 +44,7 @@ class MixerInputs:
 
 
 class MixerTraining(nn.Module):
-    """A Mixer that learns by the critic of its host: SAMix and AutoMix under labels, SAMix-I."""
+    """A Mixer that learns by the critic of the learner: SAMix and AutoMix with labels, SAMix-I."""
 
     def __init__(self, mixer: Mixer, config: MixerTrainingConfig) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class MixerTraining(nn.Module):
         self.config = config
 
     def draw(self, ctx: StepContext, shape: BatchShape, pairing: Pairing) -> Any:  # noqa: ARG002
-        """Draws and scheduled numbers of a step; pairing of the Mixer's own."""
+        """Draws and scheduled numbers of a step; pairing, the Mixer's own."""
         return draw_mixer_step(self.mixer, self.config, ctx, pairing)
 
     def before_step(self) -> None:
@@ -64,11 +64,11 @@ class MixerTraining(nn.Module):
         return (None, {}) if step is None else (step.loss, step.metrics)
 
     def after_step(self) -> None:
-        """Keep gamma in its range."""
+        """Clamp gamma to its range."""
         self.mixer.clamp_gamma()
 
     def parameter_sets(self) -> dict[str, OptimizedModules]:
-        """The Mixer, and what is trained with it, under an optimiser of their own."""
+        """The Mixer, and heads that are trained with it, with their own optimiser."""
         return {"mixer": OptimizedModules([self], self.config.optimizer)}
 
 
@@ -89,14 +89,14 @@ class ClusterMixerTraining(MixerTraining):
     config: SSLMixerTrainingConfig
 
     def __init__(self, mixer: Mixer, config: SSLMixerTrainingConfig, width: int, classes: int) -> None:
-        """width of the features that the head sees; classes, the number of clusters C."""
+        """width of the features of the head's input; classes, the number of clusters C."""
         super().__init__(mixer, config)
         self.head = nn.Linear(width, classes)
         self.reset_head()
         self.frozen_head = momentum_copy(self.head)
 
     def reset_head(self) -> None:
-        """Forget the clusters, for new labels that do not correspond to the old ones."""
+        """Reset the head, for new labels that do not correspond to the old ones."""
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 

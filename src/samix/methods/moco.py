@@ -1,4 +1,4 @@
-"""MoCo v2 (He et al., 2020; Chen et al., 2020): infoNCE against a queue of a moving average's keys."""
+"""MoCo v2 (He et al., 2020; Chen et al., 2020): infoNCE with a queue of keys of a moving average."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class MoCo(MomentumMethod):
     config: MoCoConfig
 
     def __init__(self, encoder: Encoder, config: MoCoConfig, seed: int) -> None:
-        """seed of the first keys, which are noise."""
+        """seed: of the initial keys, which are noise."""
         super().__init__(encoder, config, seed)
         self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, "queue"))
 
     @classmethod
     def check(cls, config: MoCoConfig, images: int) -> None:
-        """Raise ConfigError unless batch, queue and number of training images go together."""
+        """Raise ConfigError unless batch size, queue and number of training images fit together."""
         super().check(config, images)
         queue, batch = config.queue, config.batch_size
         if queue < batch:
@@ -65,5 +65,5 @@ class MoCo(MomentumMethod):
         return objective.loss_of(logits).mean(), {"queue_top1": (logits.argmax(1) == 0).float().mean()}
 
     def after_step(self, targets: InstanceTargets, ctx: StepContext) -> None:  # noqa: ARG002
-        """Enqueue the keys; before the backward pass that would change the negatives that it reads."""
+        """Enqueue the keys; before the backward pass this would change the negatives that it uses."""
         self.queue.enqueue(distributed.all_gather(targets.keys), distributed.all_gather(targets.index))

@@ -1,4 +1,4 @@
-"""Online deep clustering as a method of its own (arXiv 2006.10645)."""
+"""Online deep clustering as a separate method (arXiv 2006.10645)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ODCLearner(Learner):
     """Backbone, neck and a linear head that learn the pseudo labels while the labels follow the features.
 
     Args: backbone; neck from the pooled features to d; memory, initialised for the training set, of dim d;
-    optimizer of backbone and neck, and without momentum also of the head, whose classes move.
+    optimizer of backbone and neck, and without momentum of the head, whose classes change.
     """
 
     change_ratio: Tensor
@@ -39,12 +39,12 @@ class ODCLearner(Learner):
         self._seen: tuple[Tensor, Tensor]
 
     def training_step(self, batch: Labelled, draws: None) -> dict[str, Tensor]:
-        """Re-weighted cross entropy with the labels as they are before this step's update of the memory.
+        """Re-weighted cross-entropy with the labels before this step's update of the memory.
 
-        The batch's own labels are not looked at.
+        The batch's own labels are not used.
 
-        Metrics: loss; top1, share of images put into their cluster; change_ratio of the step before;
-        cluster_min and cluster_max, members; cluster_empty, count.
+        Metrics: loss; top1, share of images classified into their cluster; change_ratio of the previous step;
+        cluster_min and cluster_max, numbers of members; cluster_empty, number of clusters.
         """
         labels = self.memory.labels[batch.index]
         features = self.neck(self.backbone(batch.images).pooled)
@@ -62,7 +62,7 @@ class ODCLearner(Learner):
         }
 
     def after_step(self, ctx: StepContext) -> None:
-        """Write the step's features into the memory, then centroids and small clusters when it is time."""
+        """Update the memory by the step's features, then centroids and small clusters at their intervals."""
         self.change_ratio.copy_(self.memory.update(*self._seen))
         self.memory.maintain(ctx.step)
 

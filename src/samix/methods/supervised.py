@@ -1,4 +1,4 @@
-"""Supervised training with any policy, and SAMix online when a Mixer is trained along (SAMix, SL step)."""
+"""Supervised training with any policy, and SAMix online if its Mixer is trained too (SAMix, SL step)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PLAIN_POLICIES: tuple[tuple[Policy, float], ...] = ((Mixup(), 0.8), (CutMix(), 
 
 
 class SupervisedDraws(NamedTuple):
-    """Draws of a step: of the mixed images, of the Mixer's training, and of `plain_mix` with the place of its
+    """Draws of a step: of the mixed images, of the Mixer's training, and of `plain_mix` with the index of its
     policy, which selects the graph.
     """
 
@@ -52,10 +52,10 @@ class SupervisedDraws(NamedTuple):
 
 
 class Supervised(Learner):
-    """Cross-entropy of plain images, a loss of mixed ones; a Mixer, if there is one, learns in the same step.
+    """Cross-entropy of plain images plus a loss of mixed ones; a Mixer, if any, learns in the same step.
 
     The momentum network, which computes the Mixer's maps and is its critic, exists if the policy requires
-    maps. It is a host of its own: one view, two heads, a choice of losses, targets that need no teacher.
+    maps. In contrast to `SelfSupervised`: one view, two heads, a choice of losses, targets without a teacher.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Supervised(Learner):
         lam_per_sample: bool = False,
         mixer_training: MixerTraining | None = None,
     ) -> None:
-        """classifier, with the heads that `head_names` lists; policy None: no mixed term; alpha of its lam,
+        """classifier, with the heads that `head_names` lists; policy, None: no mixed term; alpha of its lam,
         one per batch or one per sample.
 
-        Raises: ConfigError for a policy that the classifier or the loss does not suit; ValueError for a Mixer
-        to train beside a policy that requires no maps.
+        Raises: ConfigError for a policy that does not fit the classifier or the loss; ValueError for a Mixer
+        with a policy that requires no maps.
         """
         super().__init__()
         if policy is not None:
@@ -122,7 +122,7 @@ class Supervised(Learner):
             self.mixer_training.before_step()
 
     def training_step(self, batch: Labelled, draws: SupervisedDraws) -> dict[str, Tensor]:
-        """The numbered step of SAMix under labels; images (N, 3, H, W), labels (N,)."""
+        """The training step of SAMix with labels (SL); images (N, 3, H, W), labels (N,)."""
         slow = self._slow(batch.images)
         loss = torch.zeros((), device=batch.images.device)
         metrics: dict[str, Tensor] = {}
@@ -147,7 +147,7 @@ class Supervised(Learner):
         return {"loss": loss, **metrics}
 
     def after_step(self, ctx: StepContext) -> None:
-        """Keep gamma in range, then move the momentum network (after the step, with this step's m)."""
+        """Clamp gamma, then update the momentum network (after the step, with this step's m)."""
         if self.mixer_training is not None:
             self.mixer_training.after_step()
         if self.momentum_classifier is not None:
@@ -164,7 +164,7 @@ class Supervised(Learner):
     def _slow(self, images: Tensor) -> Features | None:
         """Output of the momentum network for un-mixed images.
 
-        Stages after the tap run as well: their BatchNorm must not see mixed images alone.
+        Stages after the tap run as well, so that their BatchNorm does not only see mixed images.
         """
         network = self.momentum_classifier
         return None if network is None else network(images)
@@ -196,7 +196,7 @@ def adapter_of(classifier: Classifier) -> Adapter:
 
 
 def check_mixed_loss(policy: Policy | type[Policy], config: SupervisedConfig) -> None:
-    """Raise ConfigError for a loss of two classes and a policy that mixes more images."""
+    """Raise ConfigError for a loss for two classes and a policy that mixes more than two images."""
     loss = config.mixed_loss.name
     if policy.many_parents and loss != "ce":
         raise ConfigError(
@@ -225,6 +225,6 @@ def plain_weight(config: SupervisedConfig, policy: Policy | None) -> float:
 
 
 def head_names(config: SupervisedConfig, policy: Policy | None) -> list[str]:
-    """Heads that are trained; the one whose accuracy counts is the last."""
+    """Names of the trained heads; the last one is that whose accuracy is reported as the headline."""
     plain = [PLAIN] if plain_weight(config, policy) else []
     return plain if policy is None else [*plain, MIXED]

@@ -1,4 +1,4 @@
-"""Checkpoints of a running `fit`: whole or absent, and only ever of the job that wrote them."""
+"""Checkpoints of a running `fit`: complete or absent, and only loaded by the job that wrote them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from samix.core.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-# what torch.load and the fields raise for a file that is cut off, foreign or of another version
+# errors of torch.load and of the fields for a file that is truncated, foreign or of another version
 _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError)
 
 
 @dataclass
 class Checkpoint:
-    """Everything the next step depends on, after `step` finished steps."""
+    """Everything that the next step depends on, after `step` finished steps."""
 
     fingerprint: str
     step: int
@@ -35,12 +35,14 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path, fingerprint: str) -> Checkpoint | None:
-        """The checkpoint at `path`, or None where there is no readable one of a job with this fingerprint."""
+        """The checkpoint at `path`, or None if there is no readable one of a job with this fingerprint."""
         if not path.exists():
             return None
         try:
             saved = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
         except _UNREADABLE as error:
-            log.warning("Cannot read the checkpoint %s (%s): training starts anew.", path, error)
+            log.warning(
+                "Cannot read the checkpoint %s (%s): training starts from the beginning.", path, error
+            )
             return None
         return saved if saved.fingerprint == fingerprint else None

@@ -1,4 +1,4 @@
-"""The one training loop: any Learner, on Accelerate, with live metrics and exact resume."""
+"""The training loop for any Learner, with Accelerate, live metrics and exact resume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from samix.training.optimizers import make_optimizer, make_scheduler
 
 
 class Batches(Protocol):
-    """Batches as a pure function of (seed, step, rank): a resumed run sees what it would have seen."""
+    """Batches as a pure function of (seed, step, rank), so that a resumed run loads the same batches."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -33,7 +33,7 @@ class Batches(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Images of a global batch."""
+        """Number of images in a global batch."""
 
     def load(self, ctx: StepContext) -> Any:
         """This rank's part of the batch of `ctx.step`, on `ctx.device`."""
@@ -54,13 +54,13 @@ def fit(
     on_epoch_end: EpochEnd | None = None,
     before_epoch: NextEpoch | None = None,
 ) -> list[dict[str, float]]:
-    """Train `learner` in place for `epochs` and return the history, one row a logged step.
+    """Train `learner` in place for `epochs` and return the history, one row per logged step.
 
-    The job's checkpoint called `name` is continued where there is one. `on_epoch_end` returns metrics of
-    the epoch, computed without gradients, and must leave the learner's state alone. `before_epoch` may change
-    it between two epochs, as a function of that state and of the context of the epoch's first step.
+    Continues from the job's checkpoint called `name` if there is one. `on_epoch_end` returns metrics of the
+    epoch, computed without gradients, and must not change the learner's state. `before_epoch` may change it
+    between two epochs, as a function of that state and of the context of the epoch's first step.
 
-    Raises: TrainingError where a loss or a weight is not finite, before that state is saved anywhere.
+    Raises: TrainingError if a loss or a weight is not finite, before such a state is saved.
     """
     run = _Run(learner, batches, epochs, job, accelerator, name)
     run.resume()
@@ -69,7 +69,7 @@ def fit(
 
 
 def has_checkpoint(job: Job, name: str) -> bool:
-    """Whether the `fit` called `name` of this job has begun before."""
+    """Whether the `fit` called `name` of this job has a checkpoint to continue from."""
     return Checkpoint.load(_checkpoint_path(job, name), job.fingerprint) is not None
 
 
@@ -107,7 +107,7 @@ class _Run:
         self.learner.load_state_dict(saved.learner)
         for optimizer, state in zip(self.optimizers, saved.optimizers, strict=True):
             optimizer.load_state_dict(state)
-        for row in self.history:  # a new sink gets the whole curve
+        for row in self.history:  # a new sink receives the whole history
             self.report({k: v for k, v in row.items() if k not in ("step", "epoch")}, int(row["step"]))
 
     def train(self, on_epoch_end: EpochEnd | None, before_epoch: NextEpoch | None) -> None:
@@ -121,7 +121,7 @@ class _Run:
                     self.flush()
                     self.epoch_end(on_epoch_end)
                 if self.step % self.batches.steps_per_epoch == 0 and self.step < self.total and before_epoch:
-                    # before the checkpoint of this step: a resumed run must not do it twice
+                    # before the checkpoint of this step: a resumed run must not call it twice
                     before_epoch(self.learner, self.context(self.step))
                 if self.step % self.job.training.log_every == 0 or self.step == self.total:
                     self.flush()
@@ -136,7 +136,7 @@ class _Run:
             write_json(self.job.timing_path(self.name), {"seconds_per_epoch": seconds, **self.memory()})
 
     def memory(self) -> dict[str, float]:
-        """Peak memory in MB: of the GPU, or of this process, earlier trainings included."""
+        """Peak memory in MiB: of the GPU, or of this process, including earlier trainings."""
         if self.accelerator.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.accelerator.device)
         else:
@@ -211,7 +211,7 @@ class _Run:
             self.job.sink(finite, step)
 
     def save(self) -> None:
-        self.flush()  # raises before a state with a loss that is not finite is kept
+        self.flush()  # raises before a state with a loss that is not finite is saved
         self.require_finite_weights()
         if self.accelerator.is_main_process:
             Checkpoint(
@@ -223,7 +223,7 @@ class _Run:
             ).save(_checkpoint_path(self.job, self.name))
 
     def require_finite_weights(self) -> None:
-        """The last update may have spoilt the weights though its loss was finite; all ranks see the same."""
+        """Raise TrainingError, on all ranks, if the last update made a weight infinite or NaN."""
         finite = torch.stack([p.isfinite().all() for p in self.learner.parameters()])
         if not bool(finite.all()):
             raise TrainingError(
@@ -233,7 +233,7 @@ class _Run:
 
 
 def _on_host(rows: list[dict[str, Tensor]]) -> list[dict[str, float]]:
-    """Metrics of some steps as numbers, in one transfer; a step need not have all of them."""
+    """Metrics of several steps as numbers, in one transfer; a step need not have all metrics."""
     values = iter(torch.stack([value.float() for row in rows for value in row.values()]).tolist())
     return [{key: next(values) for key in row} for row in rows]
 

@@ -1,4 +1,4 @@
-"""A training job: picklable handles in, one result file out, reused while it still fits."""
+"""A training job: from picklable handles to one result file, reused while its fingerprint matches."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from samix.training.launch import launch, resolve_precision
 from samix.training.machine import made_with
 
 _ELSEWHERE = ("training", "folder", "sink")
-"""Fields that do not change the result, but for what `Job.fingerprint` says of training."""
+"""Fields that do not change the result, except the parts of training in `Job.fingerprint`."""
 
 log = logging.getLogger(__name__)
 
 
 class MetricSink(Protocol):
-    """Where live metrics go; picklable, because the rank 0 of a launched worker calls it."""
+    """Receiver of live metrics; picklable, because rank 0 of a launched worker calls it."""
 
     def __call__(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take the metrics of one step; may buffer."""
+        """Record the metrics of one step; may buffer."""
 
     def flush(self) -> None:
-        """Hand over everything that is buffered."""
+        """Write all buffered metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What every training job needs; each kind of job adds its own handles and parameters.
+    """Fields of every training job; each kind of job adds its own handles and parameters.
 
-    label: shown by the progress bar, and the name of its random streams; folder: of checkpoints and result,
-    below the training's work folder, None: the label; sink: live metrics, None for none.
+    label: shown by the progress bar, and part of the seeds of random streams; folder: of checkpoints and
+    result, inside the training's work folder, None: the label; sink: receiver of live metrics, None: none.
     """
 
     label: str
@@ -51,20 +51,20 @@ class Job:
 
     @property
     def skips_parameters(self) -> bool:
-        """Whether there are steps in which some parameters have no gradient; DDP wants to know."""
+        """Whether some parameters have no gradient in some steps (DDP's find_unused_parameters)."""
         return False
 
     @property
     def named(self) -> Iterable[Callable[..., Any]]:
-        """Classes and functions that the fields name; the code of their modules is part of the job."""
+        """Classes and functions named by fields; the code of their modules is part of the fingerprint."""
         return ()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Name of the result: equal for equal fields, data, results of earlier jobs and code of `named`.
+        """Identifies the result: equal for equal fields, data, results of earlier jobs and code of `named`.
 
-        Of `training`, the number of processes and the precision change a result. Versions, processor and
-        threads are recorded with the result instead, so that an update does not make results worthless.
+        Of `training`, only the number of processes and the precision are included. Versions, processor and
+        threads are recorded with the result instead, so that an update does not invalidate results.
         """
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ELSEWHERE}
         how = {"devices": self.training.devices, "precision": resolve_precision(self.training)}
@@ -81,18 +81,18 @@ class Job:
         return WeightsFile(self.work_dir / "result.safetensors")
 
     def timing_path(self, name: str = "fit") -> Path:
-        """File that tells what the `fit` called `name` took; not in the result, as no two runs agree."""
+        """File with time and memory of the `fit` called `name`; not in the result, as they vary."""
         return self.work_dir / f"{name}.timing.json"
 
     def finish(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-        """Write the result, then drop the checkpoints; called by rank 0 at the end of the worker.
+        """Write the result, then remove the checkpoints; called by rank 0 at the end of the worker.
 
-        Equal jobs give equal files on one machine, byte for byte, however often they were stopped on the way:
-        the jobs that take this result are recognised by it. So nothing such as a time belongs in `metadata`.
+        On one machine, equal jobs write equal files, byte for byte, even if they were stopped and resumed:
+        the fingerprints of jobs that read this result depend on it. `metadata` must not contain times.
         """
         record = {FINGERPRINT: self.fingerprint, MADE_WITH: made_with()}
         save_weights(self.result.path, tensors, {**record, **metadata})
-        for pattern in ("*.checkpoint.pt", ".*.tmp.*"):  # the latter where a process died while writing
+        for pattern in ("*.checkpoint.pt", ".*.tmp.*"):  # the latter if a process died while writing
             for left in self.work_dir.glob(pattern):
                 left.unlink()
 
@@ -103,7 +103,7 @@ J = TypeVar("J", bound=Job)
 def run_job(worker: Callable[[J, Accelerator], None], job: J) -> WeightsFile:
     """Run `worker` in its processes and return its result; a result with this fingerprint is reused.
 
-    Raises: what the worker raises; ConfigError where the device that was asked for is not there.
+    Raises: errors of the worker; ConfigError if the configured device is missing.
     """
     if _fingerprint_of(job.result) == job.fingerprint:
         log.info("%s: nothing changed, reusing %s", job.label, job.result.path.name)
@@ -118,5 +118,5 @@ def _fingerprint_of(result: WeightsFile) -> str | None:
     try:
         value: str | None = result.metadata.get(FINGERPRINT)
     except DataError:
-        return None  # a file that cannot be read is made anew
+        return None  # a file that cannot be read is written again
     return value

@@ -22,21 +22,20 @@ Worker = Callable[[T, Accelerator], None]
 
 log = logging.getLogger(__name__)
 
-# Of x86 and of Arm, as torch calls them
+# CPU features of x86 and Arm, by torch's names
 _BF16_UNITS = ("amx_bf16", "avx512_bf16", "bf16")
 
-# They print a failed worker's traceback, which the error raised here carries
+# They print a failed worker's traceback, which the error raised here contains
 _TALKATIVE = ("torch.distributed.elastic.multiprocessing.api", "torch.multiprocessing.spawn")
 
 
 def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
     """Run `worker(job, accelerator)` on `training.devices` processes of this machine.
 
-    Several processes need a worker at the top level of a module and a picklable job; the result comes
-    back as a file.
+    Several processes require a worker at the top level of a module and a picklable job; the result is a file.
 
-    Raises: what the worker raises, or, from several processes, TrainingError with the first one's message;
-    ConfigError where a GPU, or more GPUs than there are, are asked for.
+    Raises: errors of the worker or, with several processes, TrainingError with the message of the first
+    failure; ConfigError for a GPU, or more GPUs, than the machine has.
     """
     check_devices(training)
     if training.precision == "auto":
@@ -68,14 +67,14 @@ def launch(worker: Worker[T], job: T, training: TrainingConfig) -> None:
 
 
 def use_gpu(training: TrainingConfig) -> bool:
-    """Whether training goes to a GPU."""
+    """Whether training runs on a GPU."""
     return training.device != "cpu" and torch.cuda.is_available()
 
 
 def resolve_precision(training: TrainingConfig) -> Literal["no", "bf16"]:
-    """The precision that training will have: what is configured, or for "auto" what the device is made for.
+    """The precision of training: the configured one, or for "auto" bf16 if the device has units for it.
 
-    A CPU whose bf16 is emulated, or a GPU older than Ampere, would be slower with it.
+    A CPU that emulates bf16, or a GPU older than Ampere, would be slower with it.
     """
     if training.precision != "auto":
         return training.precision
@@ -86,7 +85,7 @@ def resolve_precision(training: TrainingConfig) -> Literal["no", "bf16"]:
 
 
 def check_devices(training: TrainingConfig) -> None:
-    """Raise ConfigError where the devices that training asks for are not there."""
+    """Raise ConfigError if the configured devices are missing."""
     if training.device == "gpu" and not torch.cuda.is_available():
         raise ConfigError("training.device is 'gpu', but torch sees no GPU here. Use 'auto' or 'cpu'.")
     if use_gpu(training) and training.devices > torch.cuda.device_count():
@@ -96,19 +95,19 @@ def check_devices(training: TrainingConfig) -> None:
 
 
 def _message(message: Any) -> str:
-    """What elastic knows of a failure: a text, or a record with the exception's."""
+    """Message of a failure, which torch elastic reports as a text or as a record with the text."""
     return str(message["message"] if isinstance(message, dict) else message)
 
 
 def _enter(worker: Worker[Any], job: Any, training: TrainingConfig) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(training.threads or max(1, cores // training.devices))
-    # Accelerate keeps its state for the life of a process; the stages of one run may differ in precision
+    # Accelerate keeps its state until the process ends; the stages of one run may differ in precision
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(
         cpu=not use_gpu(training),
         mixed_precision=resolve_precision(training),
-        # the momentum network's statistics are each rank's own; the queue is kept equal by its updates
+        # each rank has its own statistics of the momentum network; updates keep the queue equal on all ranks
         kwargs_handlers=[
             DistributedDataParallelKwargs(
                 broadcast_buffers=False, find_unused_parameters=getattr(job, "skips_parameters", False)

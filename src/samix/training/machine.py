@@ -1,4 +1,4 @@
-"""What a training runs on, and what it needs of it."""
+"""Hardware and versions of a training, and its peak memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from samix.training.launch import resolve_precision, use_gpu
 
 
 def reset_peak_memory() -> None:
-    """Let the peaks that `fit` reports, the GPU's and this process's, start anew.
+    """Reset the peak memory that `fit` reports, of the GPU and of this process.
 
-    Linux alone lets a process forget its peak; elsewhere it includes what was trained before.
+    Only Linux can reset the peak of a process; elsewhere it includes earlier trainings.
     """
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
@@ -27,7 +27,7 @@ def reset_peak_memory() -> None:
 
 
 def made_with() -> dict[str, Any]:
-    """The record that a result carries of what it was made with; nothing recognises a result by it."""
+    """Versions and hardware, recorded with a result; they are not part of its fingerprint."""
     return {
         "versions": versions(),
         "source": source_digest(),
@@ -37,7 +37,7 @@ def made_with() -> dict[str, Any]:
 
 
 def describe_devices(training: TrainingConfig) -> dict[str, str]:
-    """Device, processes, threads of each and precision, in words."""
+    """Device, number of processes, threads per process and precision, as text."""
     cores = os.cpu_count() or 1
     gpu = torch.cuda.get_device_name() if use_gpu(training) else None
     threads = training.threads or f"{max(1, cores // training.devices)} (cores / processes)"

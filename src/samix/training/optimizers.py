@@ -15,11 +15,11 @@ from samix.core.learner import OptimizedModules
 
 
 def make_optimizer(parameters: OptimizedModules) -> Optimizer:
-    """timm's optimiser of these modules' trainable parameters, with torch's fused update where it pays."""
+    """timm's optimiser for the trainable parameters of modules, with torch's fused update for kinds of Adam."""
     config = parameters.optimizer
     module = torch.nn.ModuleList(parameters.modules)
     kind = get_optimizer_class(config.name.lower().split("_")[-1], bind_defaults=False)
-    # one kernel for the whole update, twice as fast on a CPU; SGD's fused one gains nothing there
+    # one kernel for the whole update, twice as fast on a CPU; SGD's fused update is not faster there
     pays = isinstance(kind, type) and issubclass(kind, Adam)
     options: dict[str, Any] = {"fused": True} if pays else {}
     return create_optimizer_v2(
@@ -34,7 +34,7 @@ def make_optimizer(parameters: OptimizedModules) -> Optimizer:
 
 
 def _groups(module: torch.nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Parameters with and without weight decay: none for biases, norms and what the networks except."""
+    """Parameters with and without weight decay: none for biases, norms and exceptions of networks."""
     parts = [(name, part) for name, part in module.named_modules() if hasattr(part, "no_weight_decay")]
     excepted = [f"{name}.{own}" for name, part in parts for own in part.no_weight_decay()]
     groups: list[dict[str, Any]] = param_groups_weight_decay(
