@@ -1,4 +1,4 @@
-"""Kedro commands in processes that have imported the libraries already: an import takes longer than most runs."""
+"""Kedro commands in processes with the libraries imported: an import takes longer than most runs."""
 
 import multiprocessing
 import os
