@@ -41,6 +41,8 @@ class Checkpoint:
         try:
             saved = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
         except _UNREADABLE as error:
-            log.warning("Cannot read the checkpoint %s (%s): training starts from the beginning.", path, error)
+            log.warning(
+                "Cannot read the checkpoint %s (%s): training starts from the beginning.", path, error
+            )
             return None
         return saved if saved.fingerprint == fingerprint else None
