@@ -186,7 +186,7 @@ class Backbone(nn.Module):
 
 
 def _noted(found: list[tuple[int, int, int]]) -> Callable[[Tensor], Tensor]:
-    """Leaves features (1, C, h, w) as they are and appends their size."""
+    """A function that returns features (1, C, h, w) unchanged and appends their size to `found`."""
 
     def note(features: Tensor) -> Tensor:
         found.append((features.shape[1], features.shape[2], features.shape[3]))
