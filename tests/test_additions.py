@@ -10,8 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,8 +71,8 @@ SMALL = {
 class Project:
     """A copy of the project that may be edited."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, run_module):
+        self.path, self.run_module = path, run_module
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         for name in ("src", "conf", "tests", "docs"):
             shutil.copytree(ROOT / name, path / name, ignore=ignored)
@@ -100,18 +98,11 @@ class Project:
             for file in files
         }
 
-    def python(self, *arguments):
+    def python(self, module, *arguments):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.path / "src")}
         environment.pop("MLFLOW_TRACKING_URI", None)
-        done = subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=self.path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = self.run_module(module, arguments, self.path, environment)
+        assert done.returncode == 0, done.stdout
 
     def run(self, *arguments, **params):
         given = ",".join(f"{key}={value}" for key, value in {**SMALL, **params}.items())
@@ -130,9 +121,9 @@ def changes():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, changes):
+def project(tmp_path_factory, changes, forks):
     """The project with a toy of each kind."""
-    project = Project(tmp_path_factory.mktemp("additions") / "samix")
+    project = Project(tmp_path_factory.mktemp("additions") / "samix", forks.run_module)
     changes |= {kind: project.add(kind) for kind in ADDITIONS}
     return project
 
