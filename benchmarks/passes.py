@@ -65,7 +65,7 @@ class BarePasses:
 
     def _outputs(self, network: nn.Module, images: Tensor) -> Tensor:
         if isinstance(network, Encoder):
-            return network(images).projected
+            return network(images).projection
         return network.logits(network(images), "plain")  # type: ignore[operator]
 
     def _network(self, name: str, setup: Setup) -> nn.Module:

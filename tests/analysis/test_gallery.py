@@ -13,7 +13,7 @@ from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
 from samix.jobs.moco import about_backbone
-from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, Parents, SAMixP, StackMix
+from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, SAMixP, StackMix
 from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Classifier, build_backbone
 
@@ -92,8 +92,9 @@ def test_networks_add_the_policies_that_ask_one(tmp_path):
 
 def test_shares_of_several_parents():
     shares = torch.tensor([[0.2, 1.0], [0.5, 0.0], [0.3, 0.0]])
-    parents = Parents(torch.tensor([[0, 1], [1, 0], [0, 0]]), shares)
-    assert share_of_first(Mixed(torch.zeros(2, 3, 1, 1), 0.9, parents=parents)) == pytest.approx(0.5)
+    index = torch.tensor([[0, 1], [1, 0], [0, 0]])
+    mixed = Mixed(torch.zeros(2, 3, 1, 1), index, shares, own_first=False)
+    assert share_of_first(mixed) == pytest.approx(0.5)
     assert share_of_first(Mixed(torch.zeros(2, 3, 1, 1), torch.tensor([0.25, 1.0]))) == 0.25
 
 

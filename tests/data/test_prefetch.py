@@ -9,7 +9,7 @@ import torch
 from samix.core.errors import DataError
 from samix.core.step import StepContext
 from samix.data import LabelledBatches, MemoryStore, Normalize, ReadingStore, TwoViewBatches, iterate
-from samix.data.order import GlobalBatches
+from samix.data.batches import GlobalBatches
 from samix.data.prefetch import DEPTH
 from samix.data.readers import ArrayReader
 

@@ -9,7 +9,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
 from samix.core.step import StepContext
-from samix.data.order import epoch_order
+from samix.data.batches import epoch_order
 from samix.detection import learner as module
 from samix.detection.faster_rcnn_c4 import build_faster_rcnn_c4
 from samix.detection.learner import DetectionBatches, DetectorLearner, mirrored_boxes

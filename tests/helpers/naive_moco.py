@@ -26,7 +26,7 @@ def project(net, images):
     features = net.backbone(images)
     projected = net.projector(features.pooled)
     return SimpleNamespace(
-        maps=features.tap, pooled=features.pooled, projected=projected, z=naive.unit(projected)
+        maps=features.tap, pooled=features.pooled, projection=projected, z=naive.unit(projected)
     )
 
 
@@ -234,7 +234,7 @@ class ClusterLosses:
             self.weights = learner.labels.weights.tolist()
 
     def outputs(self, encoded, detached=False, frozen=False):
-        x = encoded.pooled if self.features == "pooled" else encoded.projected
+        x = encoded.pooled if self.features == "pooled" else encoded.projection
         x = x.detach() if detached else x
         weight, bias = self.head.weight, self.head.bias
         if frozen:

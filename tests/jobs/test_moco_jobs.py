@@ -148,7 +148,7 @@ def test_online_labels_start_with_the_keys_of_the_first_encoder(tmp_path):
     encoder = start_encoder(job.model, job.seed)
     learner = moco._learner(job, store, Accelerator(cpu=True))
     images = Normalize.for_data(job.images.card)(store.fetch(torch.arange(7)))
-    keys = encoder.eval()(images).projection
+    keys = encoder.eval()(images).embedding
     torch.testing.assert_close(learner.labels.memory.features[:7], keys, atol=1e-5, rtol=1e-5)
     given = torch.tensor(job.pseudo_labels["pseudo_label"].to_numpy())
     assert torch.equal(learner.labels.labels, given)

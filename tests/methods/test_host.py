@@ -115,7 +115,7 @@ def test_the_critic_is_the_encoder_as_it_is(float64):
     again = copy.deepcopy(method)
     _, want = encode(again, images.detach())
     torch.testing.assert_close(method.critic_outputs(encoded), want, atol=1e-12, rtol=1e-12)
-    encoded.projection.sum().backward()
+    encoded.embedding.sum().backward()
     assert images.grad.any() and all(p.grad is None for p in method.parameters())
     with torch.no_grad():
         for parameter in method.encoder.parameters():

@@ -32,7 +32,7 @@ class Host:
         self.images = torch.randn(N, 3, 16, 16)
         with torch.no_grad():
             self.encoded = self.encoder(self.images)
-            keys = self.encoder(torch.randn(N, 3, 16, 16)).projection
+            keys = self.encoder(torch.randn(N, 3, 16, 16)).embedding
         queue = F.normalize(torch.randn(8, 6), dim=1)
         self.objective = InstanceObjective(queue, 0.2)
         self.query_pooled = torch.randn(N, WIDTH, requires_grad=True)
@@ -40,7 +40,7 @@ class Host:
 
     def losses(self, training, ctx=CTX, labels=LABELS, weights=WEIGHTS):
         inputs = MixerInputs(
-            critic=Critic(self.encoder, lambda encoded: encoded.projection, self.objective),
+            critic=Critic(self.encoder, lambda encoded: encoded.embedding, self.objective),
             parents=(self.parent, self.parent),
             plain=self.encoded,
             labels=None if labels is None else labels[INDEX],
@@ -229,7 +229,7 @@ def test_head_may_see_the_projectors_output():
     for name, inputs in seen.items():
         getattr(training, name).register_forward_pre_hook(lambda _, x, own=inputs: own.append(x[0].detach()))
     host.losses(training)
-    assert torch.equal(seen["head"][0], host.encoded.projected)
+    assert torch.equal(seen["head"][0], host.encoded.projection)
     assert torch.equal(seen["head"][1], mixed[0]) and torch.equal(seen["frozen_head"][0], mixed[0])
     assert (mixed[0].norm(dim=1) - 1).abs().min() > 0.01
 

@@ -121,8 +121,8 @@ def test_cross_view_of_a_parent_alone(cross_view, lam):
     view, target = (one, target_one) if lam else (two, target_two)
     views = {"q": batch.view_q, "k": batch.view_k}
     with torch.no_grad():
-        outputs = learner.method.encoder(views[view]).projection
-        keys = learner.method.momentum_encoder(views[target]).projection
+        outputs = learner.method.encoder(views[view]).embedding
+        keys = learner.method.momentum_encoder(views[target]).embedding
     logits = (
         torch.cat([(outputs * keys).sum(1, keepdim=True), outputs @ learner.method.queue.keys.T], 1) / 0.2
     )
@@ -156,7 +156,7 @@ def test_weights_of_the_labels_are_the_policys():
     loss = step(learner, batch, context(0))["loss_mixed"]
     index = draw_pairing(BATCH, context(0).shared_generator("pairing")).index
     with torch.no_grad():
-        outputs, keys = learner.method.encoder(batch.view_q).projection, new_keys(learner)
+        outputs, keys = learner.method.encoder(batch.view_q).embedding, new_keys(learner)
     total = 0.0
     for n, partner in enumerate(index.tolist()):
         for weight, key in ((SHARES[0, n], keys[n]), (SHARES[1, n], keys[partner])):
@@ -206,7 +206,7 @@ def test_momentum_encoder_moves_before_the_keys():
     learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 0.0})).eval()
     batch = batch_of(0)
     step(learner, batch, context(0))
-    torch.testing.assert_close(new_keys(learner), learner.method.encoder(batch.view_k).projection.detach())
+    torch.testing.assert_close(new_keys(learner), learner.method.encoder(batch.view_k).embedding.detach())
 
 
 def test_momentum_one_keeps_the_momentum_encoder():

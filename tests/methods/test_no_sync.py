@@ -16,7 +16,7 @@ from helpers import tiny_moco, tiny_supervised
 from helpers.steps import step_of as step
 from samix.config.data import AugmentConfig, SupervisedAugmentConfig
 from samix.data import Augment, MemoryStore, Normalize, SupervisedAugment
-from samix.data.order import GlobalBatches
+from samix.data.batches import GlobalBatches
 from samix.mixup import SAMixP
 from samix.nn import build_backbone
 

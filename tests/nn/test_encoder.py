@@ -16,16 +16,16 @@ def test_projection_is_the_unit_vector_of_the_projector(float64):
     first, _, second = encoder.projector
     hidden = torch.clamp(out.pooled @ first.weight.T + first.bias, min=0)
     raw = hidden @ second.weight.T + second.bias
-    torch.testing.assert_close(out.projected, raw)
+    torch.testing.assert_close(out.projection, raw)
     for n in range(3):
-        torch.testing.assert_close(out.projection[n], raw[n] / (raw[n] ** 2).sum().sqrt())
+        torch.testing.assert_close(out.embedding[n], raw[n] / (raw[n] ** 2).sum().sqrt())
     torch.testing.assert_close(out.tap, encoder.backbone.tap_map(x))
 
 
 def test_projection_is_float32_of_length_one_under_autocast():
     encoder = Encoder(build_backbone(BACKBONE), ProjectorConfig(hidden=8, out=6))
     with torch.autocast("cpu", torch.bfloat16):
-        projection = encoder(torch.randn(4, 3, 16, 16)).projection
+        projection = encoder(torch.randn(4, 3, 16, 16)).embedding
     assert projection.dtype == torch.float32
     torch.testing.assert_close(projection.norm(dim=1), torch.ones(4), atol=1e-6, rtol=0)
 

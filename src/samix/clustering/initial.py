@@ -7,7 +7,7 @@ from torch import Tensor
 from samix.clustering.kmeans import kmeans
 from samix.clustering.preprocess import l2_normalise, pca_whiten
 from samix.config.clustering import ClusteringConfig
-from samix.core.random import seed_for
+from samix.core.random import Stream, seed_for
 
 
 def initial_labels(features: Tensor, config: ClusteringConfig, seed: int) -> Tensor:
@@ -22,6 +22,6 @@ def initial_labels(features: Tensor, config: ClusteringConfig, seed: int) -> Ten
         l2_normalise(rows),
         config.clusters,
         config.kmeans_iterations,
-        seed_for(seed, "kmeans"),
+        seed_for(seed, Stream.KMEANS),
         config.faiss_device,
     ).labels

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from samix.clustering.groups import cluster_sizes
 from samix.clustering.kmeans import kmeans
-from samix.core.random import generator_for
+from samix.core.random import Stream, generator_for
 
 SPLIT_ITERATIONS = 20
 SPLIT_SEED = 0
@@ -56,7 +56,7 @@ def two_parts(features: Tensor) -> Tensor:
     second = kmeans(features, 2, SPLIT_ITERATIONS, SPLIT_SEED, device="cpu").labels == 1
     if second.any() and not second.all():
         return second
-    order = torch.randperm(len(features), generator=generator_for(SPLIT_SEED, "random_halves"))
+    order = torch.randperm(len(features), generator=generator_for(SPLIT_SEED, Stream.RANDOM_HALVES))
     return (order < len(features) // 2).to(features.device)
 
 

@@ -3,9 +3,52 @@
 from __future__ import annotations
 
 import hashlib
+from enum import StrEnum
 
 import numpy as np
 import torch
+
+
+class Stream(StrEnum):
+    """Purposes of random streams. Their values seed the draws: another value is another run.
+
+    The draws of a training are seeded by its label and name as well (`fit`). Some purposes are followed by a
+    name or a number: limit_<split>, cluster_head/<epoch>, scenes/<split>.
+    """
+
+    # initial weights and memories
+    BACKBONE = "backbone"
+    PROJECTOR = "projector"
+    HEADS = "heads"
+    LINEAR_HEAD = "linear_head"
+    CLUSTER_HEAD = "cluster_head"
+    ODC_HEAD = "odc_head"
+    DETECTOR = "detector"
+    QUEUE = "queue"
+    KMEANS = "kmeans"
+    RENEW = "renew"
+    RANDOM_HALVES = "random_halves"
+    # data
+    SPLIT = "split"
+    LIMIT = "limit"
+    ORDER = "order"
+    SCENES = "scenes"
+    AUGMENT = "augment"
+    AUGMENT_Q = "augment_q"
+    AUGMENT_K = "augment_k"
+    FLIP = "flip"
+    # a training step; MIXER seeds the initial weights of the Mixer, too
+    LAM = "lam"
+    PAIRING = "pairing"
+    POLICY = "policy"
+    SHUFFLE = "shuffle"
+    LAM_MIXER = "lam_mixer"
+    PAIRING_MIXER = "pairing_mixer"
+    MIXER = "mixer"
+    SWITCH_OFF = "switch_off"
+    PLAIN_MIX = "plain_mix"
+    PAIRING_PLAIN = "pairing_plain"
+    GLOBAL = "global"
 
 
 def seed_for(seed: int, purpose: str, *numbers: int) -> int:
@@ -27,9 +70,3 @@ def generator_for(
 def numpy_generator_for(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """A fresh NumPy generator of the same stream, for scalars, which need no device."""
     return np.random.default_rng(seed_for(seed, purpose, *numbers))
-
-
-LAM, PAIRING, POLICY, SHUFFLE = "lam", "pairing", "policy", "shuffle"
-LAM_MIXER, PAIRING_MIXER, MIXER, SWITCH_OFF = "lam_mixer", "pairing_mixer", "mixer", "switch_off"
-PLAIN_MIX, PAIRING_PLAIN = "plain_mix", "pairing_plain"
-"""Streams of a training step. Their names seed the draws: a renamed stream changes the results."""

@@ -15,8 +15,8 @@ of (seed, step, rank), so that a resumed run loads the same batches; nothing has
 from __future__ import annotations
 
 from samix.data.augment import Augment, CropFlip, Normalize, Transform
+from samix.data.batches import Labelled, LabelledBatches, TwoViewBatches, TwoViews, epoch_order, iterate
 from samix.data.images import Images
-from samix.data.order import Labelled, LabelledBatches, TwoViewBatches, TwoViews, epoch_order, iterate
 from samix.data.prepare import Prepared, open_images, prepare, pretraining_split
 from samix.data.store import ImageStore, MemoryStore, ReadingStore
 from samix.data.supervised import SupervisedAugment

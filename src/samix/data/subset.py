@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from samix.core.errors import ConfigError
-from samix.core.random import numpy_generator_for
+from samix.core.random import Stream, numpy_generator_for
 
 
 def stratified_split(labels: np.ndarray, test_fraction: float, seed: int) -> np.ndarray:
@@ -14,7 +14,7 @@ def stratified_split(labels: np.ndarray, test_fraction: float, seed: int) -> np.
     A class of two or more images has at least one in each split; a single image is in train.
     """
     split = np.full(len(labels), "train", dtype=object)
-    generator = numpy_generator_for(seed, "split")
+    generator = numpy_generator_for(seed, Stream.SPLIT)
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
         size = min(max(1, round(len(members) * test_fraction)), len(members) - 1)
@@ -63,5 +63,7 @@ def limited(labels: np.ndarray, split: np.ndarray, limit: int, seed: int) -> np.
     for name in np.unique(split):
         rows = np.flatnonzero(split == name)
         size = max(round(limit * len(rows) / len(train)), len(np.unique(labels[rows])))
-        kept.append(rows[stratified_subset(labels[rows], size, numpy_generator_for(seed, f"limit_{name}"))])
+        kept.append(
+            rows[stratified_subset(labels[rows], size, numpy_generator_for(seed, f"{Stream.LIMIT}_{name}"))]
+        )
     return np.sort(np.concatenate(kept))

@@ -11,8 +11,9 @@ from samix.config.detection import DetectionConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
 from samix.core.learner import Learner, OptimizedModules
+from samix.core.random import Stream
 from samix.core.step import StepContext
-from samix.data.order import epoch_order
+from samix.data.batches import epoch_order
 from samix.detection.voc import DetectionSet
 
 # uint8 pixels kept decoded; larger sets are decoded again in every epoch
@@ -78,7 +79,9 @@ class DetectionBatches:
         share = self.batch_size // ctx.world_size
         start = step * self.batch_size + ctx.rank * share
         chosen = epoch_order(len(self.pictures), self.seed, epoch)[start : start + share].tolist()
-        mirrored = self.flip & (torch.rand(share, generator=ctx.generator("flip"), device=ctx.device) < 0.5)
+        mirrored = self.flip & (
+            torch.rand(share, generator=ctx.generator(Stream.FLIP), device=ctx.device) < 0.5
+        )
         rows = [self._row(i, mirror, ctx) for i, mirror in zip(chosen, mirrored.tolist(), strict=True)]
         return Pictures([image for image, _ in rows], [target for _, target in rows])
 

@@ -18,7 +18,7 @@ from samix.config.detection import SceneConfig
 from samix.core.errors import DataError
 from samix.core.files import read_json, write_json
 from samix.core.fingerprint import fingerprint
-from samix.core.random import generator_for, numpy_generator_for
+from samix.core.random import Stream, generator_for, numpy_generator_for
 from samix.data.store import ImageStore
 from samix.detection.annotation import BoxObject, write_annotation
 from samix.detection.canvas import Cutout, cut, ground, is_ink, lay, torn
@@ -68,7 +68,7 @@ def compose_scenes(
     try:
         for split, count in (("train", config.train), ("test", config.test)):
             scenes = (
-                compose_scene(pools[split], config, numpy_generator_for(seed, f"scenes/{split}", i))
+                compose_scene(pools[split], config, numpy_generator_for(seed, f"{Stream.SCENES}/{split}", i))
                 for i in range(count)
             )
             _write_split(temporary / "VOCdevkit" / f"VOC{YEAR}", split, scenes)
@@ -145,7 +145,7 @@ def _pools(
                 f"class {classes[label]!r} has one test image only: the scenes to train on and to test on "
                 "need at least one each. Raise data_preparation.limit or test_fraction."
             )
-        order = torch.randperm(len(members), generator=generator_for(seed, "scenes/split", label))
+        order = torch.randperm(len(members), generator=generator_for(seed, f"{Stream.SCENES}/split", label))
         train = round(len(members) * config.train / (config.train + config.test))
         train = min(max(train, 1), len(members) - 1)
         parts["train"].append(members[order[:train]])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from samix.config.data import AugmentConfig
 from samix.config.training import OptimizerConfig
 from samix.core.learner import Learner, OptimizedModules
-from samix.core.random import seed_for
+from samix.core.random import Stream, seed_for
 from samix.core.step import StepContext
 from samix.data import CropFlip, Labelled, LabelledBatches, MemoryStore
 from samix.evaluation.classification import accuracies, confusion, summarise
@@ -71,7 +71,7 @@ def linear_protocol(frozen: Frozen) -> Evaluated:
     config, features, labels = frozen.config, frozen.features, frozen.labels
     cached = config.augmentation == "none"
     with torch.random.fork_rng():
-        torch.manual_seed(seed_for(frozen.seed, "linear_head"))
+        torch.manual_seed(seed_for(frozen.seed, Stream.LINEAR_HEAD))
         backbone = None if cached else frozen.backbone
         learner = LinearProbe(frozen.backbone.width, frozen.classes, config.optimizer, backbone)
 

@@ -13,7 +13,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.options import read_options
 from samix.config.ssl import ModelConfig
 from samix.core.errors import ConfigError, DataError
-from samix.core.random import seed_for
+from samix.core.random import Stream, seed_for
 from samix.core.weights import WeightsFile
 from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMixP
 from samix.mixup.policies.automix import automix_config
@@ -51,7 +51,7 @@ def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | Non
 
     Initial weights are random, or timm's where `config.pretrained` says so.
     """
-    backbone = seeded(lambda: build_backbone(config), seed, "backbone")
+    backbone = seeded(lambda: build_backbone(config), seed, Stream.BACKBONE)
     if weights is None:
         load_pretrained(backbone, config)
     else:
@@ -62,7 +62,7 @@ def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | Non
 def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = None) -> Encoder:
     """Backbone and projector with the run's initial weights, or with those of a file that holds both."""
     backbone = start_backbone(model.backbone, seed, weights)
-    encoder = seeded(lambda: Encoder(backbone, model.method_config.projector), seed, "projector")
+    encoder = seeded(lambda: Encoder(backbone, model.method_config.projector), seed, Stream.PROJECTOR)
     if weights is not None:
         encoder.projector.load_state_dict(weights.load(PROJECTOR))
     return encoder

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from samix.config.detection import DetectionConfig
 from samix.config.networks import BackboneConfig
+from samix.core.random import Stream
 from samix.core.weights import WeightsFile
 from samix.data import Images
 from samix.detection.detectors import DETECTORS
@@ -55,7 +56,7 @@ def train_detector(job: DetectionJob, accelerator: Accelerator) -> None:
     detector = seeded(
         lambda: build(backbone, len(train.classes), job.config.detector, mean=mean, std=std),
         job.seed,
-        "detector",
+        Stream.DETECTOR,
     )
     history = fit(
         DetectorLearner(detector, job.config.optimizer),

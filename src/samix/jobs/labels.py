@@ -67,7 +67,7 @@ def online_labels(
 
 def extract_keys(encoder: Encoder, store: ImageStore, normalize: Normalize, batch_size: int) -> Tensor:
     """Keys (M, d) of all images as they are, in the store's order."""
-    return extract_features(encoder, lambda images: encoder(images).projection, store, normalize, batch_size)
+    return extract_features(encoder, lambda images: encoder(images).embedding, store, normalize, batch_size)
 
 
 def pseudo_label_tensor(table: pd.DataFrame | None, images: int) -> Tensor:

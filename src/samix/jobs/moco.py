@@ -15,7 +15,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.core.errors import ConfigError
 from samix.core.learner import Learner
-from samix.core.random import seed_for
+from samix.core.random import Stream, seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, Images, ImageStore, Normalize, TwoViewBatches
@@ -160,21 +160,21 @@ def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ct
     assert isinstance(source, OnlineLabels)  # the configuration has kmeans_epochs for these alone
     encoder, size = learner.method.teacher, job.model.method_config.batch_size
     keys = extract_keys(encoder, store, Normalize.for_data(job.images.card), size)
-    source.memory.initialise(keys, seed_for(ctx.seed, "renew", ctx.epoch))
+    source.memory.initialise(keys, seed_for(ctx.seed, Stream.RENEW, ctx.epoch))
     if isinstance(training, ClusterMixerTraining):
-        seeded(training.reset_head, job.seed, f"cluster_head/{ctx.epoch}")
+        seeded(training.reset_head, job.seed, f"{Stream.CLUSTER_HEAD}/{ctx.epoch}")
 
 
 def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) -> MixerTraining | None:
     config = job.mixer
     if config is None:
         return None
-    mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, "mixer")
+    mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, Stream.MIXER)
     if config.objective == "instance":
         return MixerTraining(mixer, config)
     assert labels is not None  # objective cluster requires them
     pooled = config.cluster.features == "pooled"
     width = encoder.backbone.width if pooled else job.model.method_config.projector.out
     return seeded(
-        lambda: ClusterMixerTraining(mixer, config, width, labels.classes), job.seed, "cluster_head"
+        lambda: ClusterMixerTraining(mixer, config, width, labels.classes), job.seed, Stream.CLUSTER_HEAD
     )

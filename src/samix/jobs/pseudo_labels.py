@@ -14,6 +14,7 @@ from samix.clustering.memory import ODCMemory
 from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
 from samix.core.learner import Learner
+from samix.core.random import Stream
 from samix.core.step import StepContext
 from samix.data import (
     Augment,
@@ -129,5 +130,5 @@ def _learner(
     return seeded(
         lambda: ODCLearner(encoder.backbone, encoder.projector, memory, job.config.optimizer),
         job.seed,
-        "odc_head",
+        Stream.ODC_HEAD,
     )

@@ -15,6 +15,7 @@ from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
 from samix.core.learner import Learner
+from samix.core.random import Stream
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Images, ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate
@@ -96,7 +97,9 @@ def build_supervised(job: SupervisedJob) -> Supervised:
     policy, training = _policy_and_training(job, backbone)
     names, shared = head_names(job.supervised, policy), job.supervised.heads == "shared"
     classifier = seeded(
-        lambda: Classifier(backbone, len(job.images.card["classes"]), names, shared=shared), job.seed, "heads"
+        lambda: Classifier(backbone, len(job.images.card["classes"]), names, shared=shared),
+        job.seed,
+        Stream.HEADS,
     )
     return Supervised(
         classifier,
@@ -115,12 +118,12 @@ def _policy_and_training(
     config, channels = job.mixer, backbone.tap_channels
     if config is not None and job.policy.name == "adautomix":
         std = config.mixer.init_std
-        network = seeded(lambda: AdversarialMixer(channels, std), job.seed, "mixer")
+        network = seeded(lambda: AdversarialMixer(channels, std), job.seed, Stream.MIXER)
         policy = AdAutoMix(network, AdAutoMixConfig.model_validate(job.policy.options))
         return policy, AdversarialTraining(policy, config)
     training = None
     if config is not None:
-        mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, "mixer")
+        mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, Stream.MIXER)
         training = MixerTraining(mixer, config)
     statistics = job.images.statistics
     return make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics), training

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from samix.config.mixing import MixerTrainingConfig
-from samix.core.random import MIXER, POLICY
+from samix.core.random import Stream
 from samix.core.step import BatchShape, StepContext
 from samix.methods.mixer_training import MixerInputs, MixerTraining, Terms
 from samix.mixup import AdAutoMix, Pairing
@@ -36,8 +36,8 @@ class AdversarialTraining(MixerTraining):
 
     def draw(self, ctx: StepContext, shape: BatchShape, pairing: Pairing) -> AdversarialDraws:  # noqa: ARG002
         """See MixerTraining; the shares are those of the policy, drawn again from its stream."""
-        shares = draw_shares(self.options, ctx.numpy_generator(POLICY))
-        parents = draw_parents(self.options, shares, shape.images, ctx.numpy_generator(MIXER))
+        shares = draw_shares(self.options, ctx.numpy_generator(Stream.POLICY))
+        parents = draw_parents(self.options, shares, shape.images, ctx.numpy_generator(Stream.MIXER))
         return AdversarialDraws(parents, ctx.step % self.options.interval == 0)
 
     def losses(self, inputs: MixerInputs, draws: AdversarialDraws) -> Terms:

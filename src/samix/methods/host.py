@@ -10,7 +10,7 @@ from torch import Tensor
 
 from samix.config.mixing import SSLMixerTrainingConfig
 from samix.core.learner import Learner, OptimizedModules
-from samix.core.random import PAIRING, PAIRING_MIXER, generator_for
+from samix.core.random import Stream, generator_for
 from samix.core.step import StepContext
 from samix.data import TwoViews
 from samix.methods.labels import LabelSource
@@ -82,7 +82,7 @@ class SelfSupervised(Learner):
             branch = MixedBranch(policy, self.alpha, self.lam_per_sample)
             mix = branch.draw(ctx, shape, lambda member: _pairing(member, n, ctx))
         if self.mixer_training is not None:
-            pairing = draw_pairing(n, ctx.shared_generator(PAIRING_MIXER))
+            pairing = draw_pairing(n, ctx.shared_generator(Stream.PAIRING_MIXER))
             mixer = self.mixer_training.draw(ctx, shape, pairing)
         method = self.method.draw(ctx, n * len(self._views_of_teacher()))
         draws = to_device(SSLDraws(method, mix, mixer), ctx.device)
@@ -123,7 +123,7 @@ class SelfSupervised(Learner):
         """Update labels, method and Mixer after the step."""
         index, encoded, targets = self._taught
         if self.labels is not None:
-            self.labels.update(index, encoded.projection, ctx.step)
+            self.labels.update(index, encoded.embedding, ctx.step)
         self.method.after_step(targets, ctx)
         if self.mixer_training is not None:
             self.mixer_training.after_step()
@@ -198,8 +198,8 @@ class SelfSupervised(Learner):
 def _pairing(policy: Policy, n: int, ctx: StepContext) -> Pairing:
     """Over all ranks, or for mixed features, whose gradient does not cross ranks, over this rank's images."""
     if policy.mixes_features == "never":
-        return draw_pairing(n, ctx.shared_generator(PAIRING))
-    return draw_local_pairing(n, generator_for(ctx.seed, PAIRING, ctx.step, ctx.rank), no_repeat=True)
+        return draw_pairing(n, ctx.shared_generator(Stream.PAIRING))
+    return draw_local_pairing(n, generator_for(ctx.seed, Stream.PAIRING, ctx.step, ctx.rank), no_repeat=True)
 
 
 def _view(name: str, anchor: tuple[str, str]) -> str:

@@ -14,7 +14,7 @@ from samix.config.ssl import CrossView, MethodConfig, MomentumMethodConfig
 from samix.core import distributed
 from samix.core.errors import ConfigError
 from samix.core.learner import OptimizedModules
-from samix.core.random import SHUFFLE
+from samix.core.random import Stream
 from samix.core.step import StepContext
 from samix.nn import Encoded, Encoder, ema_, momentum_copy
 from samix.objectives import InstanceTargets, Objective
@@ -102,7 +102,7 @@ class Method(nn.Module, ABC):
 
     def targets(self, encoded: Encoded, index: Tensor, labels: Tensor | None) -> Any:
         """Targets of images `index` (N,) with labels (N,), by the teacher; a pairing can permute them."""
-        return InstanceTargets(encoded.projection, index, labels)
+        return InstanceTargets(encoded.embedding, index, labels)
 
     @abstractmethod
     def objective(self, targets: Any, label_of: Callable[[Tensor], Tensor] | None = None) -> Objective:
@@ -145,7 +145,7 @@ class MomentumMethod(Method):
         """A permutation of the rows of all ranks; None for a single rank."""
         if ctx.world_size == 1:
             return None
-        return torch.randperm(ctx.world_size * n, generator=ctx.shared_generator(SHUFFLE))
+        return torch.randperm(ctx.world_size * n, generator=ctx.shared_generator(Stream.SHUFFLE))
 
     def before_step(self, ctx: StepContext) -> None:  # noqa: ARG002
         """Update the moving average."""

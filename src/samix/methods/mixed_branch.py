@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from samix.core.random import LAM, POLICY
+from samix.core.random import Stream
 from samix.core.step import BatchShape, StepContext
 from samix.mixup import ImageInfo, MixDraws, Mixed, Pairing, Policy, draw_policy, draw_ratio, mix, mixed_term
 from samix.mixup.adapter import Adapter
@@ -26,8 +26,10 @@ class MixedBranch:
 
     def draw(self, ctx: StepContext, shape: BatchShape, pair: Callable[[Policy], Pairing]) -> MixDraws:
         """Draws of a step. pair: draws the pairing, unless this batch's policy chooses partners itself."""
-        lam = draw_ratio(self.alpha, shape.images, ctx.numpy_generator(LAM), per_sample=self.lam_per_sample)
-        return draw_policy(self.policy, lam, ctx.numpy_generator(POLICY), shape, pair)
+        lam = draw_ratio(
+            self.alpha, shape.images, ctx.numpy_generator(Stream.LAM), per_sample=self.lam_per_sample
+        )
+        return draw_policy(self.policy, lam, ctx.numpy_generator(Stream.POLICY), shape, pair)
 
     def loss(
         self,

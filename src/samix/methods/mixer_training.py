@@ -146,4 +146,4 @@ class ClusterMixerTraining(MixerTraining):
 
     def _features(self, encoded: Encoded) -> Tensor:
         """Input of the cluster head: pooled features, or the projector's output before normalisation."""
-        return encoded.pooled if self.config.cluster.features == "pooled" else encoded.projected
+        return encoded.pooled if self.config.cluster.features == "pooled" else encoded.projection

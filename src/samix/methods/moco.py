@@ -10,7 +10,7 @@ from torch import Tensor
 from samix.config.ssl import MoCoConfig
 from samix.core import distributed
 from samix.core.errors import ConfigError
-from samix.core.random import generator_for
+from samix.core.random import Stream, generator_for
 from samix.core.step import StepContext
 from samix.methods.method import Anchors, MomentumMethod
 from samix.nn import Encoded, Encoder, KeyQueue
@@ -28,7 +28,7 @@ class MoCo(MomentumMethod):
     def __init__(self, encoder: Encoder, config: MoCoConfig, seed: int) -> None:
         """seed: of the initial keys, which are noise."""
         super().__init__(encoder, config, seed)
-        self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, "queue"))
+        self.queue = KeyQueue(config.queue, config.projector.out, generator_for(seed, Stream.QUEUE))
 
     @classmethod
     def check(cls, config: MoCoConfig, images: int) -> None:
@@ -49,7 +49,7 @@ class MoCo(MomentumMethod):
 
     def outputs(self, encoded: Encoded) -> Tensor:
         """Projections (N, d) of length 1."""
-        return encoded.projection
+        return encoded.embedding
 
     def objective(
         self, targets: InstanceTargets, label_of: Callable[[Tensor], Tensor] | None = None

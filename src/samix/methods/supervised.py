@@ -10,7 +10,7 @@ from torch import Tensor
 from samix.config.supervised import SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.learner import Learner, OptimizedModules
-from samix.core.random import PAIRING, PAIRING_MIXER, PAIRING_PLAIN, PLAIN_MIX, generator_for
+from samix.core.random import Stream, generator_for
 from samix.core.schedules import momentum_at
 from samix.core.step import BatchShape, StepContext
 from samix.data import Labelled
@@ -102,15 +102,16 @@ class Supervised(Learner):
         if self.policy is not None:
             shape = adapter_of(self.classifier).shape(self.policy, n, height, width)
             branch = MixedBranch(self.policy, self.alpha, self.lam_per_sample)
-            mix = branch.draw(ctx, shape, lambda policy: self._pairing(PAIRING, n, ctx))  # noqa: ARG005
+            mix = branch.draw(ctx, shape, lambda _: self._pairing(Stream.PAIRING, n, ctx))
         if self.mixer_training is not None:
-            mixer = self.mixer_training.draw(ctx, shape, self._pairing(PAIRING_MIXER, n, ctx))
+            mixer = self.mixer_training.draw(ctx, shape, self._pairing(Stream.PAIRING_MIXER, n, ctx))
         if self.plain_weight and self.config.plain_mix:
-            rng = ctx.numpy_generator(PLAIN_MIX)
+            rng = ctx.numpy_generator(Stream.PLAIN_MIX)
             place = 0 if rng.random() < 0.5 else 1
             policy, alpha = _PLAIN_POLICIES[place]
             lam = draw_lam(alpha, rng)
-            plain = draw_policy(policy, lam, rng, shape, lambda policy: self._pairing(PAIRING_PLAIN, n, ctx))  # noqa: ARG005
+            pairing = self._pairing(Stream.PAIRING_PLAIN, n, ctx)
+            plain = draw_policy(policy, lam, rng, shape, lambda _: pairing)
         draws = to_device(SupervisedDraws(mix, mixer, plain, place), ctx.device)
         if self.policy is None or draws.mix is None:
             return draws

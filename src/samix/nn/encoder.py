@@ -12,12 +12,14 @@ from samix.nn.backbones import Backbone
 
 
 class Encoded(NamedTuple):
-    """tap (N, C, h, w); pooled (N, width); projected (N, d); projection (N, d), its rows of length 1."""
+    """tap (N, C, h, w); pooled (N, width); projection (N, d), output of the projector; embedding (N, d), the
+    projection with rows of length 1.
+    """
 
     tap: Tensor
     pooled: Tensor
-    projected: Tensor
     projection: Tensor
+    embedding: Tensor
 
     def rows(self, start: int, stop: int) -> Encoded:
         """The same for some rows of the batch."""
@@ -35,8 +37,9 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Encoded:
         """Images (N, 3, H, W) -> Encoded."""
         features = self.backbone(x)
-        projected = self.projector(features.pooled)
-        return Encoded(features.tap, features.pooled, projected, F.normalize(projected.float(), dim=1))
+        projection = self.projector(features.pooled)
+        embedding = F.normalize(projection.float(), dim=1)
+        return Encoded(features.tap, features.pooled, projection, embedding)
 
 
 def projector(width: int, config: ProjectorConfig) -> nn.Sequential:

@@ -17,7 +17,7 @@ from samix.core.errors import TrainingError
 from samix.core.files import write_json
 from samix.core.learner import Learner, OptimizedModules
 from samix.core.progress import progress_bar
-from samix.core.random import seed_for
+from samix.core.random import Stream, seed_for
 from samix.core.step import StepContext
 from samix.training.checkpoint import Checkpoint
 from samix.training.job import Job
@@ -146,7 +146,7 @@ class _Run:
     def train_step(self) -> None:
         ctx = self.context(self.step)
         # dropout and the samplers of libraries draw from the global generator
-        torch.manual_seed(seed_for(ctx.seed, "global", ctx.step, ctx.rank))
+        torch.manual_seed(seed_for(ctx.seed, Stream.GLOBAL, ctx.step, ctx.rank))
         for scheduler, parameters in zip(self.schedulers, self.sets.values(), strict=True):
             spe = self.batches.steps_per_epoch
             scheduler.step_update(self.step // spe * spe if parameters.optimizer.per_epoch else self.step)

@@ -53,11 +53,11 @@ class Toy(Method):
 
     def outputs(self, encoded: Encoded) -> Tensor:
         """Predictions (N, d) of length 1."""
-        return F.normalize(self.predictor(encoded.projected).float(), dim=1)
+        return F.normalize(self.predictor(encoded.projection).float(), dim=1)
 
     def critic_outputs(self, encoded: Encoded) -> Tensor:
         """Projections (N, d) of length 1, without the predictor."""
-        return encoded.projection
+        return encoded.embedding
 
     def objective(self, targets: Any, label_of: Callable[[Tensor], Tensor] | None = None) -> Cosine:  # noqa: ARG002
         """The cosine distance; there are no negatives to leave out."""

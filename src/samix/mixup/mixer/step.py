@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from samix.config.mixing import MixerTrainingConfig
+from samix.core.random import Stream
 from samix.core.schedules import annealed
 from samix.core.step import StepContext
 from samix.mixup.lam import draw_lam
@@ -78,8 +79,8 @@ def draw_mixer_step(
     """Draws of the Mixer's training, equal on all ranks in what selects the graph."""
     trained, draws = is_trained(config, ctx), None
     if trained or config.switch_off_keeps_mask_loss:
-        lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
-        draws = mixer.draw(ctx.numpy_generator("mixer"), lam)
+        lam = draw_lam(config.alpha, ctx.numpy_generator(Stream.LAM_MIXER))
+        draws = mixer.draw(ctx.numpy_generator(Stream.MIXER), lam)
     beta = annealed(config.mask_loss.schedule, config.mask_loss.weight, ctx.step, ctx.total_steps)
     auxiliary = annealed("cosine", AUXILIARY_WEIGHT, ctx.step, ctx.total_steps)
     return MixerStepDraws(trained, draws, pairing, torch.tensor(beta), torch.tensor(auxiliary))
@@ -130,7 +131,7 @@ def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
     if config.switch_off == 0:
         return True
     chance = annealed(config.switch_off_schedule, config.switch_off, ctx.step, ctx.total_steps)
-    return ctx.shared_numpy_generator("switch_off").random() < chance
+    return ctx.shared_numpy_generator(Stream.SWITCH_OFF).random() < chance
 
 
 def _classification(

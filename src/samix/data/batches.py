@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from samix.core.errors import ConfigError
-from samix.core.random import generator_for
+from samix.core.random import Stream, generator_for
 from samix.core.step import StepContext
 from samix.data.augment import Transform
 from samix.data.prefetch import Prefetch, read_ahead
@@ -35,7 +35,7 @@ class Labelled(NamedTuple):
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     """Permutation of 0..n-1 of one epoch, int64 (n,)."""
-    return torch.randperm(n, generator=generator_for(seed, "order", epoch))
+    return torch.randperm(n, generator=generator_for(seed, Stream.ORDER, epoch))
 
 
 class GlobalBatches:
@@ -96,8 +96,8 @@ class TwoViewBatches(GlobalBatches):
     def load(self, ctx: StepContext) -> TwoViews:
         """Return this rank's part of the global batch of ctx.step."""
         raw = self.read(ctx)
-        view_q = self.augment(raw.images, ctx.generator("augment_q"))
-        view_k = self.augment(raw.images, ctx.generator("augment_k"))
+        view_q = self.augment(raw.images, ctx.generator(Stream.AUGMENT_Q))
+        view_k = self.augment(raw.images, ctx.generator(Stream.AUGMENT_K))
         return TwoViews(view_q, view_k, raw.index, raw.labels)
 
 
@@ -111,7 +111,7 @@ class LabelledBatches(GlobalBatches):
     def load(self, ctx: StepContext) -> Labelled:
         """Return this rank's part of the global batch of ctx.step."""
         raw = self.read(ctx)
-        return raw._replace(images=self.transform(raw.images, ctx.generator("augment")))
+        return raw._replace(images=self.transform(raw.images, ctx.generator(Stream.AUGMENT)))
 
 
 def iterate(store: ImageStore, transform: Callable[[Tensor], Tensor], batch_size: int) -> Iterator[Tensor]:
