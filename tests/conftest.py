@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+os.environ.setdefault("DO_NOT_TRACK", "true")  # before anything imports MLflow
+
 # small tensors gain nothing from threads, and figures then do not depend on the machine's cores
 torch.set_num_threads(1)
 
@@ -54,6 +56,16 @@ def two_ranks():
     ranks = TwoRanks()
     yield ranks
     ranks.stop()
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Runs `python -m MODULE` in forked processes."""
+    from helpers.forked import Forks
+
+    forks = Forks()
+    yield forks
+    forks.stop()
 
 
 @pytest.fixture

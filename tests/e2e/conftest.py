@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,12 @@ class Project:
     """A copy of the project with a store of its own."""
 
     path: Path
+    run: Callable[..., subprocess.CompletedProcess]
 
     def copy(self, path):
         """The project as it is now, with its results and runs, at another place."""
         shutil.copytree(self.path, path)
-        return Project(path)
+        return replace(self, path=path)
 
     @property
     def store(self):
@@ -49,24 +51,20 @@ class Project:
 
     def kedro(self, *arguments, **params):
         """Run kedro in the copy as a user does, on a few images."""
-        given = ",".join(f"{key}={value}" for key, value in {**SMALL, **params}.items())
-        return self.command("run", *arguments, f"--params={given}")
-
-    def command(self, *arguments):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
         environment.pop("MLFLOW_TRACKING_URI", None)
-        return subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=self.path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        given = ",".join(f"{key}={value}" for key, value in {**SMALL, **params}.items())
+        return self.run("kedro", ["run", *arguments, f"--params={given}"], self.path, environment)
+
+
+def run_alone(module, arguments, folder, environment):
+    """`Forks.run_module` in a process that begins with nothing, as a user's does."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(scope="session")
-def new_project(tmp_path_factory, new_store):
+def new_project(tmp_path_factory, new_store, forks):
     """Makes projects that nothing has run in."""
 
     def make():
@@ -78,7 +76,7 @@ def new_project(tmp_path_factory, new_store):
             shutil.copy(ROOT / name, path / name)
         (path / "src").mkdir()  # Kedro wants the folder; the package itself is installed
         new_store(path / "mlruns.db")
-        return Project(path)
+        return Project(path, forks.run_module)
 
     return make
 
@@ -93,7 +91,7 @@ def chain(new_project):
     """The project after one whole chain, and what that printed; not to be changed."""
     project = new_project()
     (project.path / "mlruns.db").unlink()  # as a user's first run finds it
-    done = project.kedro("--pipeline=samix_ssl")
+    done = replace(project, run=run_alone).kedro("--pipeline=samix_ssl")
     assert done.returncode == 0, done.stdout + done.stderr
     return project, done.stdout + done.stderr
 

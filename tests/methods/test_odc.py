@@ -13,7 +13,7 @@ from samix.config.training import OptimizerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.methods.odc import ODCLearner
-from samix.nn.backbones import build_backbone
+from samix.nn import build_backbone
 
 IMAGES, DIM, BATCH = 24, 6, 8
 CONFIG = ClusteringConfig(clusters=3, min_cluster=2, centroid_interval=2)

@@ -27,7 +27,7 @@ _METHOD = """\
   all of them if there are fewer; not the best epoch. If a training has several networks and heads, the
   momentum network's comes before the online one's, and the mixed head's before the plain one's. In
   self-supervised training it is that of the linear classifier on frozen features. The last epoch's accuracy
-  is given beside it: after few epochs the median still contains those of the beginning.
+  is next to it: after few epochs the median still contains those of the beginning.
 * The tables show mean ± sample standard deviation over the seeds that finished. The gain is the mean ±
   standard deviation of the differences to the plain row (no mixing) of the same backbone, host and seed.
 * Seconds per epoch are wall-clock, validation and checkpoints included, of the training itself, as they were

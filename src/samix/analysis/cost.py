@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 _SIZE = 8
 _RADII = (9, 16, 26, 40, 56, 75, 95)
 _POINT, _NAME, _BAR, _OUTSIDE, _FAR = 12.0, 8.0, 1.0, 100.0, 3.0
-"""What it costs to cover a square point of a marker, of another name or of an error bar, to leave the axes,
+"""Penalty for covering a square point of a marker, of another name or of an error bar, to leave the axes,
 and to be a point away."""
 
 
@@ -66,7 +66,7 @@ def _points(ax: Axes, x: np.ndarray, rows: pd.DataFrame) -> None:
 
 
 def _name_points(ax: Axes, x: np.ndarray, rows: pd.DataFrame) -> None:
-    """Names beside their points, one after the other where they cover least; a line where they are far."""
+    """Names next to their points, each at the place of the least cover, with a line if it is far away."""
     scale = ax.figure.dpi / 72
     y, spread = rows["top1_mean"].to_numpy(dtype=float), rows["top1_std"].fillna(0).to_numpy(dtype=float)
     centres = ax.transData.transform(np.stack([x, y], 1)) / scale

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 
 def curves_figure(histories: Mapping[str, Sequence[Mapping[str, float]]], panels: Sequence[str]) -> Figure:
-    """One panel a metric over epochs, one line a training.
+    """One panel per metric over epochs, one line per training.
 
     Args: histories, name of a training to its rows, each with "epoch"; panels, metric names.
     """
@@ -29,7 +29,7 @@ def curves_figure(histories: Mapping[str, Sequence[Mapping[str, float]]], panels
 
 
 def confusion_figure(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
-    """Confusion matrix in percent of each true class; numbers where there are at most 20 classes."""
+    """Confusion matrix in percent of each true class; with numbers for at most 20 classes."""
     counts = np.array(matrix, dtype=float)
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = min(12.0, 2.5 + 0.42 * len(classes))

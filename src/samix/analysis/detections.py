@@ -1,4 +1,4 @@
-"""Detections drawn over the pictures, beside what is really there."""
+"""Detections and ground truth drawn over the pictures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def detections_figure(
     classes: Sequence[str],
     threshold: float = 0.5,
 ) -> Figure:
-    """Ground truth in green and detections with a score >= threshold in red, class and score beside them.
+    """Ground truth in green and detections with a score >= threshold in red, with class and score.
 
-    Args: images, uint8 (3, H, W) of any size; predictions, one an image, with "boxes" (n, 4) as
+    Args: images, uint8 (3, H, W) of any size; predictions, one per image, with "boxes" (n, 4) as
     (x1, y1, x2, y2) in pixels, "labels" 1..K and "scores" (n,), tensors or lists; targets likewise without
     scores; classes, label k is classes[k - 1].
     """

@@ -90,7 +90,7 @@ def _corner(row: int, column: int) -> tuple[int, int]:
 def _paste(
     page: Image.Image, draw: ImageDraw.ImageDraw, place: tuple[int, int], image: Tensor, title: str
 ) -> None:
-    """Put an image (1, 3, H, W) on its place, shrunk to fit where it is larger than a tile."""
+    """Put an image (1, 3, H, W) on its place, shrunk to fit if it is larger than a tile."""
     left, top = _corner(*place)
     pixels = (image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     tile = ImageOps.contain(Image.fromarray(pixels), (TILE, TILE), Image.Resampling.LANCZOS)

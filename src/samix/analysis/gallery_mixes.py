@@ -1,4 +1,4 @@
-"""What a sheet of policies shows: which of them, and the mixes of one pair of photographs."""
+"""Contents of a sheet of policies: the policies, and the mixes of one pair of photographs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Eye:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What policies may require of it."""
+        """Its capabilities as a network for policies."""
         return capabilities_of(self.classifier.backbone, labels=True, classes=True)
 
     def normalized(self, images: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Eye:
         return (images - self.mean) / self.std
 
     def info_for(self, policy: Policy, images: Tensor) -> ImageInfo:
-        """What the policy requires for photographs (N, 3, H, W) in [0, 1]."""
+        """Information that the policy requires for photographs (N, 3, H, W) in [0, 1]."""
         images = self.normalized(images)
         with torch.no_grad():
             guess = self.adapter.outputs_of(self.classifier(images)).argmax(1)

@@ -52,7 +52,7 @@ def contact_sheet(store: ImageStore, card: Mapping[str, Any]) -> Figure:
 
 
 def class_counts_figure(class_counts: pd.DataFrame) -> go.Figure:
-    """Bars of training and test images a class, from columns class_name, train and test."""
+    """Bars of training and test images per class, from columns class_name, train and test."""
     figure = go.Figure()
     for split, colour in (("train", "#3b6fb6"), ("test", "#e08a3c")):
         name = f"{split} ({class_counts[split].sum():,})"

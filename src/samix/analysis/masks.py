@@ -43,7 +43,7 @@ def mask_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normali
 
 @torch.no_grad()
 def attention_sheet(policy: SAMixP, first: Tensor, second: Tensor, normalize: Normalize) -> Figure:
-    """What the mask at lam = 0.5 is made of: content map of x_j, attention of the centre of x_i, the mask.
+    """Parts of the mask at lam = 0.5: content map of x_j, attention of the centre of x_i, the mask.
 
     Args: first, second (n, 3, S, S) uint8.
     """

@@ -1,4 +1,4 @@
-"""One page with everything a run has found, as HTML (pictures inside) and as Markdown (pictures beside)."""
+"""One page with all results of a run, as HTML (pictures embedded) and as Markdown (pictures as files)."""
 
 from __future__ import annotations
 

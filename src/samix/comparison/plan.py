@@ -74,7 +74,7 @@ def _on(section: str, entry: BackboneEntry, settings: Settings) -> Settings:
 def _changes(
     config: ComparisonConfig, variant: Variant, settings: Settings, card: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Everything that a variant stands for, its own changes last."""
+    """All changes of a variant, its own ones last."""
     chain = CHAINS[variant.host or config.host]
     lengths = {f"{chain.trained}.epochs": config.epochs, f"{chain.mixer}.epochs": config.mixer_epochs}
     changes: dict[str, Any] = {key: epochs for key, epochs in lengths.items() if epochs is not None}

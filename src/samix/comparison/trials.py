@@ -46,7 +46,7 @@ class Comparison:
 
 @dataclass
 class _Way:
-    """Results of one trial, each made when it is asked for first."""
+    """Results of one trial, each made at its first use."""
 
     images: Images
     trial: Trial

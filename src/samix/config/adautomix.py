@@ -13,9 +13,9 @@ class AdAutoMixConfig(Config):
     """`options` of policy adautomix; its network is trained with the optimiser of the Mixer's parameters."""
 
     parents: int = Field(3, ge=2, description="K: images in a mixed one; of 2 the first is the image itself")
-    random_parents: bool = Field(False, description="2 to `parents`, drawn anew in every step")
+    random_parents: bool = Field(False, description="2 to `parents`, drawn in every step")
     rho: float = Field(
-        0.5, ge=0, le=1, description="weight of a linear mix beside the learnt one, of 3 and more parents; "
+        0.5, ge=0, le=1, description="weight of a linear mix besides the learnt one, of 3 and more parents; "
         "un-mixed images have 1 - rho"
     )  # fmt: skip
     balance: float = Field(0.3, ge=0, le=1, description="b: adversarial steps have weight b on the mixed CE")

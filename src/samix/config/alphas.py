@@ -26,7 +26,7 @@ _COLUMN: dict[str, str] = {
 DataSet = Annotated[str, OneOf(_COLUMN)]
 """A data set of the benchmarks."""
 _COLUMNS = ("cifar", "tiny", "imagenet", "fine", "inat", "places", "vit")
-"""vit: transformers, and ConvNeXt beside them, on CIFAR-100."""
+"""vit: transformers and ConvNeXt on CIFAR-100."""
 
 
 def _row(*alphas: float | None) -> dict[str, float]:

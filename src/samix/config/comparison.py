@@ -41,7 +41,7 @@ class _Entry(Config):
 
 
 class Variant(_Entry):
-    """A row of the table. `cutmix` alone stands for {policy: cutmix}."""
+    """A row of the table. `cutmix` alone means {policy: cutmix}."""
 
     policy: PolicyName | None = Field(None, description="null: the policy that the settings have")
     name: str | None = Field(None, description="as the table shows it; null: the policy's name")
@@ -70,7 +70,7 @@ class Variant(_Entry):
 
 
 class BackboneEntry(_Entry):
-    """A network. `resnet34` alone stands for {model: resnet34}."""
+    """A network. `resnet34` alone means {model: resnet34}."""
 
     model: str = Field(description="model.backbone.name")
     name: str | None = Field(None, description="as the table shows it; null: the model's name")

@@ -48,7 +48,7 @@ class DataConfig(Config):
     )
     interpolation: Interpolation = Field("bilinear", description="how images are resized to stored_size")
     limit: int | None = Field(None, ge=1, description="training images to keep; the rest in proportion")
-    test_fraction: float = Field(0.2, gt=0, lt=1, description="test share where a source has no split")
+    test_fraction: float = Field(0.2, gt=0, lt=1, description="test share of a source without a split")
     download: bool = Field(False, description="let torchvision download the set into root")
     mean: Channels | None = Field(None, description="per channel in [0, 1]; default: of the training images")
     std: Channels | None = Field(None, description="per channel in (0, 1]; default: of the training images")

@@ -73,7 +73,8 @@ class DetectionConfig(Config):
         "scenes", description="scenes are composed; voc: a VOCdevkit folder"
     )
     root: Path = Field(
-        Path("data/01_raw/scenes"), description="voc: the folder that holds VOCdevkit; scenes: where they go"
+        Path("data/01_raw/scenes"),
+        description="voc: the folder of VOCdevkit; scenes: the folder for writing them",
     )
     year: str = Field("2007", pattern=r"^\d{4}$", description="voc: the number in VOCdevkit/VOC<year>")
     train_split: str = Field("trainval", description="voc: list of ImageSets/Main to train on")
@@ -83,6 +84,6 @@ class DetectionConfig(Config):
     epochs: int = Field(12, ge=1)
     batch_size: int = Field(8, ge=1, description="pictures of all processes together")
     flip: bool = Field(
-        False, description="mirror half of the training pictures; not where it changes the class"
+        False, description="mirror half of the training pictures; false if that changes the class"
     )
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.02, warmup=0.1)

@@ -59,7 +59,7 @@ class MaskLossConfig(Config):
 
 
 class MaskAdjustConfig(Config):
-    """What is done to the encoder's mask, never to the Mixer's (SAMix, lambda adjusting)."""
+    """Changes of the encoder's mask, never of the Mixer's (SAMix, lambda adjusting)."""
 
     mode: Literal["auto", "prob", "auto_label", "off"] = Field(
         "auto",
@@ -79,7 +79,7 @@ class MaskAdjustConfig(Config):
 class MixerTrainingConfig(Config):
     """How the Mixer is trained inside a host, whatever the scenario."""
 
-    alpha: float = Field(2.0, gt=0, description="lam ~ Beta(alpha, alpha), one draw a batch and branch")
+    alpha: float = Field(2.0, gt=0, description="lam ~ Beta(alpha, alpha), one draw per batch and branch")
     loss: MixerLoss = Field(
         "eta_balanced",
         description="eta_balanced: local + eta * global (paper); global: mixed CE or infoNCE alone; "
@@ -121,7 +121,7 @@ class ClusterConfig(Config):
         (), description="online: epochs that begin with a new k-means and a new cluster head"
     )
     features: Literal["pooled", "projection"] = Field(
-        "pooled", description="what the cluster head sees; projection: the projector's output (ODC's route)"
+        "pooled", description="input of the cluster head; projection: the projector's output (ODC's route)"
     )
     train_encoder: bool = Field(False, description="the encoder also learns the clusters of plain images")
 
@@ -142,7 +142,7 @@ class SSLMixerTrainingConfig(MixerTrainingConfig):
     )
     cluster: ClusterConfig = ClusterConfig()
     filter_negatives: bool = Field(
-        False, description="instance: keys whose label is the target's are no negatives of the Mixer's loss"
+        False, description="instance: keys with the target's label are not negatives of the Mixer's loss"
     )
 
     @property

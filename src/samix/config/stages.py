@@ -47,12 +47,13 @@ class LinearEvaluationConfig(Config):
     """Stage linear_evaluation: a linear classifier and kNN on frozen features (MoCo's protocol)."""
 
     protocols: tuple[Annotated[str, OneOf(EVALUATIONS)], ...] = Field(
-        ("knn",), description="what is evaluated on the frozen features besides the linear classifier"
+        ("knn",), description="protocols on the frozen features besides the linear classifier"
     )
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=1)
     augmentation: Literal["none", "crop_flip"] = Field(
-        "crop_flip", description="none: features are computed once; crop_flip: anew for every epoch's crops"
+        "crop_flip",
+        description="none: features are computed once; crop_flip: for the crops of every epoch",
     )
     optimizer: OptimizerConfig = OptimizerConfig(
         lr=0.1, weight_decay=0.0, schedule="multistep", milestones=(0.6, 0.8)

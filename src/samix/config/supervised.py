@@ -79,7 +79,7 @@ class SupervisedConfig(Config):
     plain_weight: float | None = Field(
         None,
         ge=0,
-        description="weight of the loss of plain images beside that of the mixed ones; 0: mixed images only, "
+        description="weight of the loss of plain images in the sum with mixed ones; 0: mixed images only, "
         "as static policies are usually trained; null: 1 with samix and samix_p, else 0",
     )
     mixed_loss: MixedLossConfig = Field(

@@ -42,7 +42,7 @@ class TrainingConfig(Config):
     devices: int = Field(
         1, ge=1, description="processes on this machine; more than 1 goes through torch elastic"
     )
-    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where there is one")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU if there is one")
     precision: Literal["no", "bf16", "auto"] = Field(
         "no",
         description="no: float32; bf16: autocast with fp32 islands; auto: bf16 where the device has units "

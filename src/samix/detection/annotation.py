@@ -52,7 +52,7 @@ def read_annotation(path: Path) -> tuple[list[BoxObject], int]:
 
     One point for both corners is strictly an object of one pixel; in the sets at hand it is a slip.
 
-    Raises: DataError, naming the file, where it is missing, no XML, or an object lacks its name or box.
+    Raises: DataError, naming the file, if it is missing, is not XML, or an object lacks its name or box.
     """
     try:
         nodes = ET.parse(path).getroot().findall("object")

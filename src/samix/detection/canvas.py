@@ -1,4 +1,4 @@
-"""What a scene is painted with: cluttered grounds, and objects cut from images and laid onto them.
+"""Parts of a scene: cluttered grounds, and objects cut from images and laid onto them.
 
 Pictures and images are float32 (H, W, 3) in [0, 1].
 """
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
-# Share of full ink from which a pixel belongs to the object; what a person would still call its edge.
+# Share of full ink from which a pixel belongs to the object; about the edge that a person sees.
 INK = 0.35
 _TRACE = 0.08
 _DARK = 32 / 255

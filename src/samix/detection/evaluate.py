@@ -24,8 +24,8 @@ def coco_metrics(detections: Sequence[Detections], targets: DetectionSet) -> dic
 
     Difficult objects are ignored, as VOC does. No detection at all is an AP of 0.
 
-    Args: detections, one a picture of `targets`, in its order.
-    Raises: ValueError where the numbers of pictures differ, or no object counts, so that AP has no value.
+    Args: detections, one per picture of `targets`, in its order.
+    Raises: ValueError if the numbers of pictures differ, or no object counts, so that AP has no value.
     """
     if len(detections) != len(targets):
         raise ValueError(f"{len(detections)} detections for {len(targets)} pictures")

@@ -61,7 +61,7 @@ def build_faster_rcnn_c4(
 
     Args: backbone, `net` a timm ResNet; classes K without the background; mean and std per channel of pixels
     in [0, 1].
-    Raises: ConfigError for a backbone that is no ResNet.
+    Raises: ConfigError for a backbone that is not a ResNet.
     """
     net = deepcopy(backbone.net)
     if not all(hasattr(net, name) for name in (*_TRUNK, "layer4")):

@@ -68,7 +68,7 @@ class DetectionBatches:
         self._bytes = 0
 
     def load(self, ctx: StepContext) -> Pictures:
-        """This rank's part of the batch of ctx.step. Raises: ConfigError where the ranks cannot share it."""
+        """This rank's part of the batch of ctx.step. Raises: ConfigError if the ranks cannot share it."""
         if self.batch_size % ctx.world_size:
             raise ConfigError(
                 f"batch_size={self.batch_size} cannot be shared by {ctx.world_size} processes: "

@@ -1,4 +1,4 @@
-"""Where a detector's pictures come from."""
+"""The source of a detector's pictures."""
 
 from __future__ import annotations
 

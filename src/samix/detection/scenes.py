@@ -57,7 +57,7 @@ def compose_scenes(
     Args: store, images that pre-training never saw; classes, names by label; checksum of the images (of the
     data card), by which finished scenes are recognised and kept.
     Returns: root, for `read_voc`.
-    Raises: DataError where a class has fewer than two images, so that the splits would share one, or where
+    Raises: DataError if a class has fewer than two images, so that the splits would share one, or if
     `root` holds other files than scenes.
     """
     mark = fingerprint(recipe=_RECIPE, config=config, seed=seed, checksum=checksum, classes=list(classes))
@@ -155,7 +155,7 @@ def _pools(
 
 
 def _mostly_ink(store: ImageStore) -> bool:
-    """One answer for all images: a bag that touches its frame is cut like the shoes beside it."""
+    """One answer for all images: a bag that touches its frame is cut like shoes."""
     sample = store.fetch(torch.linspace(0, len(store) - 1, min(64, len(store))).long())
     images = sample.permute(0, 2, 3, 1).float().cpu().numpy() / 255
     return bool(np.mean([is_ink(image) for image in images]) > 0.5)

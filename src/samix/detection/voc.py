@@ -50,7 +50,7 @@ def read_voc(root: Path, year: str, split: str, classes: Sequence[str] | None = 
     """Read and check one split; boxes are clipped to their picture, empty ones dropped and logged.
 
     Args: root, the folder that holds VOCdevkit; split, a list of ImageSets/Main; classes, of the training
-    split where this is another one (default: the names that occur here, sorted).
+    split, if this is another one (default: the names that occur here, sorted).
     Raises: DataError naming every problem: folders, lists, pictures or annotations that are missing or
     damaged, unknown classes, a split without pictures or without a single box.
     """

@@ -1,1 +1,1 @@
-"""What the worker processes run: handles in, one result file out."""
+"""Jobs of the worker processes: handles in, one result file out."""

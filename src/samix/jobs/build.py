@@ -123,7 +123,7 @@ def static_policy(config: PolicyConfig, images_use: Normalisation | None = None)
 
 
 def load_backbone(backbone: Backbone, weights: WeightsFile) -> None:
-    """Give `backbone` the weights of a file. Raises: DataError where the file is of another backbone."""
+    """Give `backbone` the weights of a file. Raises: DataError if the file is of another backbone."""
     try:
         backbone.load_state_dict(weights.load(BACKBONE))
     except RuntimeError as error:

@@ -22,7 +22,7 @@ from samix.nn import build_backbone
 
 
 def check_backbone(config: BackboneConfig, image_size: int) -> None:
-    """Raise ConfigError or DataError where there is no such backbone, or it takes other images."""
+    """Raise ConfigError or DataError if there is no such backbone, or it takes other images."""
     takes = build_backbone(config).image_size
     if takes is not None and takes != (image_size, image_size):
         raise ConfigError(
@@ -48,11 +48,11 @@ def check_policy(
     """
     if config.name == "none":
         return
-    # a Mixer need not exist yet: what it needs does not depend on it
+    # the Mixer may not exist yet: the requirements do not depend on it
     kind = POLICIES[config.name]
     policy = static_policy(config, (card["mean"], card["std"])) if kind.uses_mixer == "none" else kind
     random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
-    # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
+    # labels that a policy requires are the data set's own, or those of the stage pseudo_labels
     offered = capabilities_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
     try:
         check_fits(policy, offered, lam_per_sample=config.lam == "sample")
@@ -71,7 +71,7 @@ def check_mixed_loss(policy: PolicyConfig, config: SupervisedConfig) -> None:
 
 
 def check_supervised(config: SupervisedConfig, images: int) -> None:
-    """Raise ConfigError where batch and number of training images do not go together."""
+    """Raise ConfigError if batch and number of training images do not fit together."""
     if config.batch_size > images:
         raise ConfigError(
             f"supervised.batch_size is {config.batch_size}, but there are {images} training images."
@@ -89,7 +89,7 @@ def check_pseudo_labels(config: PseudoLabelsConfig, images: int) -> None:
 
 
 def check_linear(config: LinearEvaluationConfig, images: int) -> None:
-    """Raise ConfigError where the stage linear_evaluation cannot run."""
+    """Raise ConfigError if the stage linear_evaluation cannot run."""
     for key, value in (("batch_size", config.batch_size), ("knn_neighbours", config.knn_neighbours)):
         if value > images:
             raise ConfigError(f"linear_evaluation.{key} is {value}, but there are {images} training images.")

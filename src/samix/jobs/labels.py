@@ -21,7 +21,7 @@ from samix.nn import Encoder
 def uses_labels(
     policy: PolicyConfig, mixer: SSLMixerTrainingConfig | None, bundle: WeightsFile | None
 ) -> bool:
-    """Whether the policy, a Mixer that is trained along, or a frozen one asks for labels of the images."""
+    """Whether the policy, a Mixer that is trained with it, or a frozen one requires labels of the images."""
     if mixer is not None:
         return mixer.uses_labels
     if bundle is not None:
@@ -71,7 +71,7 @@ def extract_keys(encoder: Encoder, store: ImageStore, normalize: Normalize, batc
 
 
 def pseudo_label_tensor(table: pd.DataFrame | None, images: int) -> Tensor:
-    """Pseudo labels (M,) of a stage's table. Raises: DataError where they are of other images."""
+    """Pseudo labels (M,) of a stage's table. Raises: DataError if they are of other images."""
     found = 0 if table is None else len(table)
     if table is None or found != images:
         raise DataError(

@@ -60,7 +60,7 @@ class MoCoJob(Job):
         return self.mixer is not None and self.mixer.rests
 
     def check(self) -> None:
-        """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""
+        """Raise ConfigError or DataError if the parameters do not fit the data, before anything starts."""
         images = self.images.count(self.images.pretraining)
         METHODS[self.model.method.name].check(self.model.method_config, images)
         late = [e for e in (self.mixer.cluster.kmeans_epochs if self.mixer else ()) if e >= self.epochs]
@@ -172,7 +172,7 @@ def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) 
     mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, "mixer")
     if config.objective == "instance":
         return MixerTraining(mixer, config)
-    assert labels is not None  # objective cluster asks for them
+    assert labels is not None  # objective cluster requires them
     pooled = config.cluster.features == "pooled"
     width = encoder.backbone.width if pooled else job.model.method_config.projector.out
     return seeded(

@@ -79,7 +79,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
 
 def beside(uri: str, name: str) -> str | None:
-    """Path of `name` in the folder of an sqlite store; None where the store is none, as with a server."""
+    """Path of `name` in the folder of an sqlite store; None for a store without a file, such as a server."""
     if not uri.startswith(_SQLITE):
         return None
     return str(Path(uri.removeprefix(_SQLITE)).absolute().parent / name)

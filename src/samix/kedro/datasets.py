@@ -32,7 +32,7 @@ class WeightsDataset(AbstractDataset["WeightsFile", "WeightsFile"]):
         self.metadata = metadata
 
     def load(self) -> WeightsFile:
-        """Handle of the file. Raises DataError where it does not exist."""
+        """Handle of the file. Raises DataError if it does not exist."""
         from samix.core.weights import WeightsFile  # imports torch, which Kedro's start need not wait for
 
         if not self._exists():
@@ -63,7 +63,7 @@ class WeightsDataset(AbstractDataset["WeightsFile", "WeightsFile"]):
 
 
 class RunInfoDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
-    """What the latest `kedro run` was and how long each stage took when it last ran; a small JSON file.
+    """The latest `kedro run` and the time that each stage took when it last ran; a small JSON file.
 
     Keys: command, pipeline, environment, seed, versions, commit, dirty, seconds (stage -> float).
     """
@@ -73,7 +73,7 @@ class RunInfoDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
-        """Raises DataError where no run has written the file yet."""
+        """Raises DataError if no run has written the file yet."""
         content: dict[str, Any] = read_json(Path(self._filepath))
         return content
 

@@ -97,7 +97,7 @@ class DeferredMlflowHook:
 
 
 class _Commands(ModuleType):
-    """Stands for kedro-mlflow's module of commands until one of them, or anything else in it, is used."""
+    """Replaces kedro-mlflow's module of commands until one of them, or anything else in it, is used."""
 
     commands = LazyGroup(
         name="Mlflow",
@@ -106,7 +106,7 @@ class _Commands(ModuleType):
     )
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what looks through all modules asks for their files and paths
+        if name.startswith("__"):  # code that inspects all modules reads their files and paths
             raise AttributeError(name)
         if sys.modules.get(_COMMANDS) is self:
             del sys.modules[_COMMANDS]

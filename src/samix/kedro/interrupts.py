@@ -47,7 +47,7 @@ def interruptible() -> Iterator[None]:
 
 
 def signal_behind(error: BaseException | None) -> int | None:
-    """Number of the signal that an error, or one that it was raised from, stands for; else None."""
+    """Number of the signal that an error, or one that it was raised from, is due to; else None."""
     while error is not None:
         if isinstance(error, Interrupted):
             return error.signum

@@ -1,4 +1,4 @@
-"""One MLflow run a `kedro run`: parameters, tags, metrics and the right end."""
+"""One MLflow run per `kedro run`: parameters, tags, metrics and the right end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """The data set's checksum, where a stage runs on an earlier run's data."""
+        """The data set's checksum, if a stage runs on an earlier run's data."""
         self._tag_checksum(dataset_name, data)
 
     @hook_impl
@@ -88,7 +88,7 @@ class MlflowHook(KedroMlflowHook):  # type: ignore[misc]
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
     ) -> None:
-        """End the run as KILLED where a signal stopped it, else as FAILED."""
+        """End the run as KILLED if a signal stopped it, else as FAILED."""
         if signal_behind(error) is None or not self._tracks() or self._already_active_mlflow:
             super().on_pipeline_error(error, run_params, pipeline, catalog)
         else:
@@ -154,7 +154,7 @@ def plain(value: Any) -> Any:
 
 
 def _headline(pipeline: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells runs apart at a glance; what a project does not have is left out."""
+    """Tags that distinguish runs; those that a project does not have are left out."""
     keys = {"data": "data_preparation.source"}
     if pipeline not in COMPARISONS:  # their child runs have policies and seeds of their own
         trained = "sl_training" if "sl" in pipeline.split("_") else "ssl_training"

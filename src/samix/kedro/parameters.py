@@ -34,7 +34,7 @@ def check_parameters(values: Mapping[str, Any], pipelines: Iterable[Pipeline]) -
 
 
 def declared_types(pipelines: Iterable[Pipeline]) -> dict[str, Any]:
-    """Annotation of every parameter that a node takes, by its dotted key; Any where there is none."""
+    """Annotation of every parameter that a node takes, by its dotted key; Any if there is none."""
     types: dict[str, Any] = {}
     for pipeline in pipelines:
         for node in pipeline.nodes:
@@ -67,7 +67,7 @@ def _problems_of(key: str, annotation: Any, values: Mapping[str, Any]) -> list[s
 
 
 def _sentence(key: str, annotation: Any, detail: ErrorDetails) -> str:
-    """One pydantic error as 'key = value: what is allowed'."""
+    """One pydantic error as 'key = value: allowed values'."""
     path = [str(part) for part in detail["loc"]]
     name = ".".join([key, *path])
     if detail["type"] == "extra_forbidden":

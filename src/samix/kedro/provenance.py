@@ -1,4 +1,4 @@
-"""Where a result comes from: code and command."""
+"""The origin of a result: code and command."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ import logging
 import os
 
 _MESSAGES = (
-    # `--pipeline=NAME` is what the README uses; Kedro keeps it beside `--pipelines`
+    # `--pipeline=NAME` is what the README uses; Kedro keeps it along with `--pipelines`
     "Option '--pipeline' is deprecated",
     # the data sets that cross from stage to stage are called <stage>.<thing> on purpose
     "dataset names contain '.' characters",

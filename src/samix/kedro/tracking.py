@@ -51,7 +51,7 @@ class MlflowSink:
 
 
 def stage_sink(prefix: str) -> MlflowSink | None:
-    """Sink of the active MLflow run for keys `prefix/...`; None where no run is active.
+    """Sink of the active MLflow run for keys `prefix/...`; None if no run is active.
 
     Called inside a node. MLflow is not imported for the question: no import, no run.
     """
@@ -64,7 +64,7 @@ def stage_sink(prefix: str) -> MlflowSink | None:
 
 @contextmanager
 def child_run(name: str, parameters: Mapping[str, object], prefix: str) -> Iterator[MlflowSink | None]:
-    """A run below the active one, for one of several trainings; its sink, or None where no run is active.
+    """A run below the active one, for one of several trainings; its sink, or None if no run is active.
 
     It ends as FAILED where the body raises.
     """
@@ -73,7 +73,7 @@ def child_run(name: str, parameters: Mapping[str, object], prefix: str) -> Itera
     if mlflow is None or parent is None:
         yield None
         return
-    # beside its parent, whatever experiment was chosen last in this process
+    # in the experiment of its parent, whatever experiment was chosen last in this process
     with mlflow.start_run(run_name=name, nested=True, experiment_id=parent.info.experiment_id):
         mlflow.log_params(dict(parameters))
         yield stage_sink(prefix)

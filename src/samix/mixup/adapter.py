@@ -57,7 +57,7 @@ class Adapter:
     ) -> ImageInfo:
         """`known`, completed by the other fields that the policy requires, for images (N, 3, H, W).
 
-        The network runs in evaluation mode, so that its statistics and its gradients stay as they are.
+        The network runs in evaluation mode, so that its statistics and gradients do not change.
         loss_of: outputs -> losses (N,) of the un-mixed images.
         """
         found: dict[str, Tensor] = {}

@@ -14,7 +14,7 @@ from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile
 from samix.mixup.policies.samix_p import Normalisation
 from samix.nn import build_backbone
-from samix.nn.backbones import published
+from samix.nn.build import published
 
 TIMM = "timm"
 """Value of `weights` instead of a file: timm's own weights."""

@@ -1,6 +1,7 @@
 """Backbones with taps, momentum networks, projector and queue."""
 
-from samix.nn.backbones import Backbone, Features, build_backbone
+from samix.nn.backbones import Backbone, Features
+from samix.nn.build import build_backbone
 from samix.nn.classifier import Classifier, load_classifier
 from samix.nn.encoder import Encoded, Encoder, projector
 from samix.nn.known import BACKBONES, KnownBackbone

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from samix.config.networks import BackboneConfig
 from samix.core.errors import DataError
 from samix.core.weights import WeightsFile
-from samix.nn.backbones import Backbone, Features, build_backbone
+from samix.nn.backbones import Backbone, Features
+from samix.nn.build import build_backbone
 
 
 class Classifier(nn.Module):

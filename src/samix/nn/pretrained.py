@@ -8,7 +8,8 @@ import torch
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError, DataError
-from samix.nn.backbones import Backbone, create_net, published
+from samix.nn.backbones import Backbone
+from samix.nn.build import create_net, published
 
 
 def load_pretrained(backbone: Backbone, config: BackboneConfig) -> None:

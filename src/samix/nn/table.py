@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from samix.config.networks import BackboneConfig
-from samix.nn.backbones import build_backbone
+from samix.nn.build import build_backbone
 from samix.nn.known import BACKBONES, Stem
 
 HEADER = ("name", "stem", "image", "tap", "tap C x h x w", "tap stride", "width", "parameters (M)", "about")

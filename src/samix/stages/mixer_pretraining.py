@@ -86,7 +86,7 @@ STEPS = (
     Step("draw_masks", draw_masks, ("bundle_weights", "images"), ("masks_picture", "attention_picture")),
 )
 PICTURES = {
-    "masks_picture": "What the Mixer has learnt: masks and mixed images over lam",
+    "masks_picture": "The trained Mixer: masks and mixed images over lam",
     "attention_picture": "Inside the Mixer: content and attention",
 }
 DETAILS = {"curves_picture": "Mixer pre-training"}

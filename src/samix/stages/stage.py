@@ -1,4 +1,4 @@
-"""What a stage is: trainings with what they need of earlier stages, and what is made of their results."""
+"""Declaration of a stage: trainings, the earlier results they need, and the outputs made from them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Step:
 class Stage:
     """A part of a chain, declared once for the Kedro pipelines and for the comparisons.
 
-    name: namespace of its nodes, folder of its files; sections: parameters that its jobs read, beside the
+    name: namespace of its nodes, folder of its files; sections: parameters that its jobs read, besides the
     seed; tasks: its trainings, the one that others build on first; figures: of the first task's result, for a
     comparison, None if a comparison does not show this stage; check: raises ConfigError, DataError or
     DependencyError if the settings do not fit the data's card; pictures, details: captions of the pictures

@@ -15,7 +15,7 @@ from samix.core.learner import OptimizedModules
 
 
 def make_optimizer(parameters: OptimizedModules) -> Optimizer:
-    """timm's optimiser for the trainable parameters of modules, with torch's fused update for kinds of Adam."""
+    """timm's optimiser for the trainable parameters of modules; Adam and its variants have a fused update."""
     config = parameters.optimizer
     module = torch.nn.ModuleList(parameters.modules)
     kind = get_optimizer_class(config.name.lower().split("_")[-1], bind_defaults=False)

@@ -3,8 +3,8 @@ from pydantic import ValidationError
 
 from samix.config.mixing import PolicyConfig
 from samix.mixup import POLICIES, RandomChoice
+from samix.mixup.policies.toy import Toy
 from samix.mixup.table import name_of, policy_rows
-from samix.mixup.toy import Toy
 
 
 def test_it_is_a_policy_of_the_registry():

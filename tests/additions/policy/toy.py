@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from samix.mixup.mixup import Mixup
+from samix.mixup.policies.mixup import Mixup
 
 
 class Toy(Mixup):

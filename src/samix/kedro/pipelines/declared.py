@@ -41,9 +41,9 @@ def declared_node(
     shown: Callable[..., Any],
     types: Mapping[str, Any] | None = None,
 ) -> Node:
-    """A node that calls `call` with its inputs by their names; "images" stands for card and manifest.
+    """A node that calls `call` with its inputs by their names; "images" means card and manifest.
 
-    Args: shown, the function whose source Kedro-Viz shows; types, of inputs that are no sections of
+    Args: shown, the function whose source Kedro-Viz shows; types, of inputs that are not sections of
     `Settings`.
     """
     names = [part for name in inputs for part in ((CARD, MANIFEST) if name == "images" else (name,))]
