@@ -13,7 +13,7 @@ from helpers.mixing import float32, lam_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.weights import save_weights
-from samix.mixup import Mixer, Mixup, PatchUp, Policy, RandomChoice, mix_batch
+from samix.mixup import Mixer, Mixup, PatchUp, Policy, RandomChoice, TransMix, mix_batch
 from samix.mixup.adapter import Adapter
 from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.mixup.policy import two_parents
@@ -130,6 +130,21 @@ def test_a_policys_own_rule_pairs():
     assert batch.mixed.index.tolist() == [[0, 1, 2, 3], [3, 2, 1, 0]] and not batch.mixed.everywhere
     chosen = mix_batch(RandomChoice([Flipped()], [None]), torch.randn(4, 3, 8, 8), np.random.default_rng(0))
     assert chosen.mixed.index.tolist() == [[0, 1, 2, 3], [3, 2, 1, 0]]
+
+
+def test_a_choice_is_reweighted_by_the_policy_of_the_batch():
+    torch.manual_seed(0)
+    config = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
+    classifier = Classifier(build_backbone(config), 3, ["mixed"], shared=False)
+    adapter = Adapter(classifier, lambda features: classifier.logits(features, "mixed"))
+    member, images = TransMix(0.0), torch.randn(4, 3, 32, 32)
+    policy = RandomChoice([member], [None])
+    batch = mix_batch(policy, images, np.random.default_rng(0), lam=0.5)
+    assert batch.policy is member and not batch.mixed.final
+    _, mixed = adapter.forward_mixed(batch.policy, batch.mixed)
+    assert mixed.final and not torch.equal(mixed.weights, batch.mixed.weights)
+    with pytest.raises(NotImplementedError, match=r"MixedBatch\.policy"):
+        adapter.forward_mixed(policy, batch.mixed)
 
 
 def test_a_single_image_cannot_be_mixed():

@@ -94,6 +94,12 @@ def test_higher_decay_is_smoother():
     assert border(3.0) < border(1.0) < border(0.0)
 
 
+@pytest.mark.parametrize("lam", [0, 1])
+def test_whole_numbers(lam):
+    out = run(FMix(max_soft=0.2), 6, 5, lam, 0)
+    assert out.images.eq(lam).all() and lam_of(out) == lam
+
+
 def test_a_fraction_of_a_pixel_is_rounded_either_way():
     kept = [int(run(FMix(), 5, 5, 0.5, seed, 1).mask.sum()) for seed in range(400)]
     assert set(kept) == {12, 13}

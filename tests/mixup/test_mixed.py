@@ -10,7 +10,7 @@ from helpers.all_policies import N, cases, images_and_info, policy_of
 from helpers.mixing import mixed_batch
 from helpers.mixing_two_ranks import CLASSES, LAM, batch_of, both_ways
 from helpers.mixing_two_ranks import N as PER_RANK
-from samix.mixup import Mixed, MixedBatch, TransMix, mixed_term
+from samix.mixup import Mixed, MixedBatch, Mixup, TransMix, mixed_term
 from samix.objectives import ClassObjective, InstanceTargets, MixedCE
 
 FEATURES = ((4, 12, 12),) * 2
@@ -64,7 +64,7 @@ def test_targets_where_no_parent_is_the_image_itself():
     [
         lambda mixed, labels: mixed.targets_of(labels, labels),
         lambda mixed, labels: mixed.soft_targets(labels, 9),
-        lambda mixed, labels: MixedBatch(mixed).loss(torch.rand(5, 9), labels),
+        lambda mixed, labels: MixedBatch(mixed, Mixup()).loss(torch.rand(5, 9), labels),
         lambda mixed, labels: mixed_term(MixedCE(ClassObjective()), torch.rand(5, 9), mixed, labels, labels),
     ],
     ids=["targets", "soft targets", "loss of a batch", "term"],

@@ -133,6 +133,18 @@ def test_draws_survive_the_copy_to_a_device(monkeypatch, name, tmp_path):
         assert same(moved, draws)
 
 
+def tensors_of(tree):
+    return [tree] if isinstance(tree, torch.Tensor) else sum(map(tensors_of, parts(tree) or []), [])
+
+
+def test_tensors_on_the_device_are_not_copied_again(tmp_path):
+    draws = Case("samix", tmp_path).draws(0)
+    moved = to_device(draws, torch.device("meta"))
+    again = to_device((moved, draws.pairing), torch.device("meta"))
+    assert all(one is two for one, two in zip(tensors_of(moved), tensors_of(again[0]), strict=True))
+    assert {tensor.device.type for tensor in tensors_of(again)} == {"meta"}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @every_policy
 def test_draws_on_a_gpu_are_the_same(name, tmp_path):

@@ -125,6 +125,13 @@ def test_a_choice_itself_neither_draws_nor_mixes():
         RandomChoice()(images, images, rows, None, PairInfo())
 
 
+def test_what_holds_for_one_member_holds_for_the_choice():
+    policy = RandomChoice(["mixup", "puzzlemix", "patchup", "stackmix"], [None] * 4)
+    assert policy.host_solver and policy.resizes and policy.mixes_features == "maps"
+    assert policy.per_sample is False and not policy.classes and not policy.many_parents
+    assert not RandomChoice().host_solver and RandomChoice().mixes_features == "never"
+
+
 def test_built_policies_are_parts_of_the_module():
     inner = torch.nn.Linear(2, 2)
     member = Mixup()

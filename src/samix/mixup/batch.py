@@ -20,9 +20,13 @@ from samix.objectives import ClassObjective, MixedCE, MixedCriterion
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """Mixed images (N, 3, H, W) with the rows of their parents and the weights of the parents' labels."""
+    """Mixed images (N, 3, H, W) with the rows of their parents and the weights of the parents' labels.
+
+    policy: that of the batch, of a choice its member.
+    """
 
     mixed: Mixed
+    policy: Policy
 
     @property
     def images(self) -> Tensor:
@@ -63,7 +67,8 @@ def mix_batch(
     shape = shape or BatchShape(len(images), images.shape[2], images.shape[3])
     pair = lambda member: draw_local_pairing(shape.images, order, no_repeat=True)  # noqa: E731, ARG005
     drawn = draw_policy(policy, lam, generator, shape, pair)
-    return MixedBatch(mix(policy, images, expanded(policy, drawn, shape, images.device), info))
+    draws = expanded(policy, drawn, shape, images.device)
+    return MixedBatch(mix(policy, images, draws, info), policy.member(draws.member))
 
 
 def mixed_term(criterion: MixedCriterion, outputs: Tensor, mixed: Mixed, first: Any, second: Any) -> Tensor:

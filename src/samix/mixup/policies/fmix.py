@@ -54,11 +54,10 @@ class FMix(Policy):
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> FMixDraws:
         """See Policy: whether the share is rounded up or down, then the seed of the noise."""
-        assert isinstance(lam, float)
-        size = shape.height * shape.width
-        kept = (math.ceil if rng.random() < 0.5 else math.floor)(lam * shape.height * shape.width)
-        half = int(size * min(self.max_soft, lam, 1 - lam))
-        weights = pair_weights(lam, shape.images)
+        share, size = float(lam), shape.height * shape.width
+        kept = (math.ceil if rng.random() < 0.5 else math.floor)(share * shape.height * shape.width)
+        half = int(size * min(self.max_soft, share, 1 - share))
+        weights = pair_weights(share, shape.images)
         return FMixDraws(weights, torch.tensor(kept), torch.tensor(half), int(rng.integers(2**63)))
 
     def expand(self, draws: FMixDraws, shape: BatchShape, device: torch.device) -> FMixDraws:

@@ -16,7 +16,7 @@ from samix.core.step import BatchShape
 from samix.core.suggestions import did_you_mean
 from samix.mixup.lam import Ratio, draw_ratio
 from samix.mixup.pairing import Pairing
-from samix.mixup.policy import Draws, Mixed, Output, PairInfo, Policy, Requirement
+from samix.mixup.policy import Draws, Mixed, ModelOutputs, Output, PairInfo, Policy, Requirement
 from samix.mixup.registered import POLICIES
 
 
@@ -65,6 +65,8 @@ class RandomChoice(Policy):
         self.mixes_features = max((policy.mixes_features for policy in members), key=levels.index)
         self.many_parents = any(policy.many_parents for policy in members)
         self.resizes = any(policy.resizes for policy in members)
+        self.classes = any(policy.classes for policy in members)
+        self.host_solver = any(policy.host_solver for policy in members)
         # the same kind of lam goes to every member
         self.per_sample = all(policy.per_sample for policy in members)
 
@@ -91,6 +93,10 @@ class RandomChoice(Policy):
     ) -> Mixed:
         """Not implemented: mix by the `member` at the path from `resolve`."""
         raise NotImplementedError("RandomChoice: mix by its member, as samix.mixup.mix does")
+
+    def reweight(self, mixed: Mixed, outputs: ModelOutputs) -> Tensor:
+        """Not for a choice: reweight by the `member` that `resolve` names."""
+        raise NotImplementedError("RandomChoice: reweight by its member, which is MixedBatch.policy")
 
     def _members(self) -> list[Policy]:
         return cast(list[Policy], list(self.policies))

@@ -43,9 +43,9 @@ class ResizeMix(Policy):
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> BoxDraws:
         """See Policy: the side of the box, then its centre; for one box per sample, all sides first."""
-        several = isinstance(lam, np.ndarray)
-        tau = np.array([self._tau(one, rng) for one in lam]) if several else self._tau(lam, rng)  # type: ignore[arg-type,union-attr]
-        return draw_boxes(shape, tau, rng)
+        if isinstance(lam, np.ndarray):
+            return draw_boxes(shape, np.array([self._tau(one, rng) for one in lam]), rng)
+        return draw_boxes(shape, self._tau(lam, rng), rng)
 
     def forward(
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: BoxDraws, info: PairInfo
