@@ -1,12 +1,14 @@
 # make run   the whole chain on the embedded digits
-# make test  every check
+# make test  every check, without the tests that compile training steps
+# make test-fast     the tests of less than a second each
+# make test-compile  the tests that compile training steps
 # make docs  the tables that commands write into pages
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: run test docs clean
+.PHONY: run test test-fast test-compile docs clean
 
 run: $(VENV)/installed
 	$(BIN)/kedro run --pipeline=samix_ssl
@@ -17,6 +19,13 @@ test: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+test-fast: $(VENV)/installed-dev
+	$(BIN)/pytest -m fast --durations=10 --durations-min=1
+
+# pytest's status is 5 if no test has the mark
+test-compile: $(VENV)/installed-dev
+	$(BIN)/pytest -m compile || test $$? -eq 5
 
 docs: $(VENV)/installed
 	$(BIN)/samix table policies --into docs/policies.md

@@ -16,6 +16,7 @@ from samix.config.networks import BackboneConfig
 from samix.config.ssl import MoCoConfig
 from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.data import (
     Augment,
@@ -27,12 +28,10 @@ from samix.data import (
     TwoViewBatches,
     TwoViews,
 )
-from samix.learners.base import Learner
-from samix.learners.labels import FixedLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.labels import FixedLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import Mixer, Mixup, Policy, SAMix, SAMixP
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 from samix.training import Job
@@ -78,7 +77,7 @@ def _supervised(name: str, setup: Setup) -> Supervised:
     backbone, policy, training = setup.network(), None, None
     if name == "samix":
         options = SupervisedMixerConfig()
-        training = SupervisedMixerTraining(Mixer(backbone.tap_channels, options.mixer), options)
+        training = MixerTraining(Mixer(backbone.tap_channels, options.mixer), options)
         policy = SAMix(training.mixer, options.mask_adjust)
     elif name != "vanilla":
         policy = _frozen(setup) if name == "samix_p" else Mixup()
@@ -86,7 +85,7 @@ def _supervised(name: str, setup: Setup) -> Supervised:
     return Supervised(classifier, config, policy=policy, alpha=2.0, mixer_training=training)
 
 
-def _moco(name: str, setup: Setup) -> MoCo:
+def _moco(name: str, setup: Setup) -> SelfSupervised:
     config = MoCoConfig(batch_size=setup.batch, queue=setup.queue)
     encoder = Encoder(setup.network(), config.projector)
     training: MixerTraining | None = None
@@ -97,13 +96,14 @@ def _moco(name: str, setup: Setup) -> MoCo:
         options = SSLMixerTrainingConfig(objective=kind)
         mixer = Mixer(encoder.backbone.tap_channels, options.mixer)
         policy = SAMix(mixer, options.mask_adjust)
-        training = InstanceMixerTraining(mixer, options)
+        training = MixerTraining(mixer, options)
         if kind == "cluster":
             labels = FixedLabels(torch.arange(setup.images) % setup.clusters, setup.clusters)
             training = ClusterMixerTraining(mixer, options, encoder.backbone.width, setup.clusters)
     elif name == "SAMix-P":
         policy = _frozen(setup)
-    return MoCo(encoder, config, seed=0, policy=policy, mixer_training=training, labels=labels)
+    method = MoCo(encoder, config, seed=0)
+    return SelfSupervised(method, policy=policy, mixer_training=training, labels=labels)
 
 
 def _frozen(setup: Setup) -> SAMixP:
@@ -158,7 +158,7 @@ class Steps:
     def __init__(self, learner: Learner, loader: Loader, accelerator: Accelerator) -> None:
         self._folder = tempfile.TemporaryDirectory()
         training = TrainingConfig(work_dir=Path(self._folder.name), log_every=STEPS_PER_EPOCH)
-        job = Job(label="step", fingerprint="", seed=0, training=training)
+        job = Job(label="step", seed=0, training=training)
         self._run = _Run(learner, loader, 100, job, accelerator, "fit")
 
     def __call__(self, steps: int) -> None:

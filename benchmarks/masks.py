@@ -24,9 +24,8 @@ from samix.config.ssl import MoCoConfig, ModelConfig
 from samix.config.supervised import MomentumConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.core.weights import WeightsFile
-from samix.data import Normalize, Prepared, open_images, prepare
+from samix.data import Images, Normalize, Prepared, open_images, prepare
 from samix.jobs import moco, supervised
-from samix.jobs.build import job_fields
 from samix.mixup import SAMixP
 from samix.training import run_job
 
@@ -100,9 +99,15 @@ def run(
     inputs: dict[str, Any],
 ) -> WeightsFile:
     """One training, under a label of its own."""
-    shared = {"card": data.card, "manifest": data.manifest, "epochs": epochs}
-    inputs = {**shared, "policy": PolicyConfig(name="samix", alpha=2.0), **inputs}
-    job = kind(**job_fields(f"masks {label}", training, 0, None, **inputs), **inputs)
+    job = kind(
+        label=f"masks {label}",
+        seed=0,
+        training=training,
+        images=Images(data.card, data.manifest),
+        epochs=epochs,
+        policy=PolicyConfig(name="samix", alpha=2.0),
+        **inputs,
+    )
     return run_job(worker, job)
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from samix.config.networks import BackboneConfig
 from samix.config.training import TrainingConfig
-from samix.learners.moco import MoCo
+from samix.methods import MomentumMethod, SelfSupervised
 from samix.nn import ema_
 from samix.training.launch import resolve_precision
 
@@ -55,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _row(name: str, setup: Setup, arguments: argparse.Namespace, accelerator: Accelerator) -> dict[str, Any]:
     learner = host(name, setup)
-    assert isinstance(learner, MoCo)
+    assert isinstance(learner, SelfSupervised) and isinstance(learner.method, MomentumMethod)
     steps = Steps(learner, batches(name, setup), accelerator)
-    slow, fast = learner.momentum_encoder, learner.encoder
+    slow, fast = learner.method.momentum_encoder, learner.method.encoder
     seconds = alternate(
         {
             "step": lambda: steps(1),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from samix.config.networks import ProjectorConfig
 from samix.config.training import OptimizerConfig
-from samix.learners.base import ParameterSet
+from samix.core.learner import OptimizedModules
 from samix.nn import Classifier, Encoder, momentum_copy
 from samix.training.optimizers import make_optimizer
 
@@ -40,7 +40,7 @@ class BarePasses:
         self.images = images
         self.accelerator = accelerator
         optimizer = OptimizerConfig(lr=0.03)
-        self.optimizer = accelerator.prepare(make_optimizer(ParameterSet([self.network], optimizer)))
+        self.optimizer = accelerator.prepare(make_optimizer(OptimizedModules([self.network], optimizer)))
 
     def __call__(self, steps: int) -> None:
         """Take steps."""

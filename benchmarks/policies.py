@@ -39,26 +39,31 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import TrainingConfig
+from samix.core.step import BatchShape
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.mixer_training import MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import (
     POLICIES,
     AdAutoMix,
+    ImageInfo,
     Mixer,
+    Pairing,
     Policy,
     SAMix,
     SAMixP,
-    Seen,
-    draw_lam,
-    draw_lams,
     draw_local_pairing,
+    draw_policy,
+    draw_ratio,
+    expanded,
     mix,
+    mixed_term,
 )
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.table import SCENARIOS, example, refusal
+from samix.mixup.policies.adautomix import AdversarialMixer
+from samix.mixup.table import SCENARIOS, example, incompatibility
 from samix.nn import Backbone, Classifier, build_backbone
-from samix.objectives import ClassObjective, mixed_loss
+from samix.objectives import ClassObjective, MixedCE
 from samix.training.launch import resolve_precision
 
 CLASSES = 100
@@ -149,11 +154,12 @@ def _batch(size: int, n: int, device: torch.device) -> Labelled:
 def _alone(
     name: str, arguments: argparse.Namespace, device: torch.device, *, per_sample: bool = False
 ) -> dict[str, Any]:
-    """The row of mixing alone; without figures where a policy needs more than images and labels."""
+    """The row of mixing alone; without figures if a policy requires more than images and labels."""
     policy = example(name).to(device)
     row = dict.fromkeys(("images_per_s", "ratio_timm", "ratio_torchvision", "backbone", "ratio_plain"))
     row = {"name": name + EACH * per_sample, "cost": policy.cost, **row}
-    if policy.cost != "S" or policy.inside != "never" or policy.needs - {"labels"} or policy.several:
+    inside = policy.mixes_features != "never"
+    if policy.cost != "static" or inside or policy.requires - {"labels"} or policy.many_parents:
         return row
     batch = _batch(arguments.size, arguments.batch, device)
     logits = torch.randn(arguments.batch, CLASSES, device=device)
@@ -169,14 +175,22 @@ def _alone(
 
 
 def _mixing(policy: Policy, batch: Labelled, logits: Tensor, *, per_sample: bool) -> Callable[[], None]:
-    order, scalars, objective = torch.Generator().manual_seed(0), np.random.default_rng(0), ClassObjective()
+    order, rng, criterion = (
+        torch.Generator().manual_seed(0),
+        np.random.default_rng(0),
+        MixedCE(ClassObjective()),
+    )
     images, labels, n = batch.images, batch.labels, len(batch.labels)
+    shape = BatchShape(n, images.shape[2], images.shape[3])
+
+    def pair(member: Policy) -> Pairing:  # noqa: ARG001
+        return draw_local_pairing(n, order, no_repeat=False)
 
     def once() -> None:
-        pairing = draw_local_pairing(n, order, images.device, no_repeat=False)
-        lam = draw_lams(1.0, n, scalars) if per_sample else draw_lam(1.0, scalars)
-        mixed = mix(policy, images, pairing, lam, generator=scalars, seen=Seen(labels=labels))
-        mixed_loss(objective, logits, labels, pairing.of(labels), mixed.lam, mixed.lam_second)
+        drawn = draw_policy(policy, draw_ratio(1.0, n, rng, per_sample=per_sample), rng, shape, pair)
+        draws = expanded(policy, drawn, shape, images.device)
+        mixed = mix(policy, images, draws, ImageInfo(labels=labels))
+        mixed_term(criterion, logits, mixed, labels, labels)
 
     return lambda: _repeat(once)
 
@@ -202,7 +216,7 @@ def _theirs(mode: str) -> dict[str, tuple[Theirs, Theirs]]:
 
 def _networks(name: str, arguments: argparse.Namespace) -> Networks:
     """The convolutional network, or the transformer for policies that it cannot serve."""
-    if refusal(example(name), SCENARIOS["class, CNN"]) is None:
+    if incompatibility(example(name), SCENARIOS["class, CNN"]) is None:
         stem = "cifar" if arguments.size <= 64 else "imagenet"
         channels = tuple(arguments.channels) if arguments.channels else None
         config = BackboneConfig(name=arguments.backbone, stem=stem, channels=channels)
@@ -222,9 +236,7 @@ def _host(name: str, networks: Networks) -> Supervised:
     return Supervised(classifier, config, policy=policy, mixer_training=training)
 
 
-def _policy(
-    name: str, networks: Networks, backbone: Backbone
-) -> tuple[Policy, SupervisedMixerTraining | AdversarialTraining | None]:
+def _policy(name: str, networks: Networks, backbone: Backbone) -> tuple[Policy, MixerTraining | None]:
     """The policy, and how it is trained along; `backbone` is the one that is trained."""
     kind, options, adjust = POLICIES[name], SupervisedMixerConfig(), MaskAdjustConfig()
     if issubclass(kind, AdAutoMix):
@@ -236,14 +248,14 @@ def _policy(
         mixer = Mixer(other.tap_channels, options.mixer)
         return kind(other, mixer, adjust, trained_on=(MEAN, STD)), None
     if issubclass(kind, SAMix):
-        training = SupervisedMixerTraining(Mixer(backbone.tap_channels, options.mixer), options)
+        training = MixerTraining(Mixer(backbone.tap_channels, options.mixer), options)
         return kind(training.mixer, adjust), training
     if name == "attentivemix":
         return kind(network=LastMap(build_backbone(networks.config))), None
     if name == "supermix":
         other = build_backbone(networks.config)
         return kind(network=nn.Sequential(other.net, nn.Linear(other.width, CLASSES))), None
-    return kind(), None
+    return kind.example(), None
 
 
 class LastMap(nn.Module):

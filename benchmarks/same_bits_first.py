@@ -27,7 +27,7 @@ from samix.mixup.adautomix import AdversarialMixer
 from samix.mixup.table import example
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 
-CNN = BackboneConfig(channels=(8, 8, 8, 8))
+CNN = BackboneConfig(channels=(16, 16, 16, 16))
 VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
 OPTIMIZER = OptimizerConfig(lr=0.05)
 ADJUST = MaskAdjustConfig(margin=0.02)

@@ -16,18 +16,18 @@ from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
 from samix.config.supervised import MixedLossConfig, MomentumConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig
-from samix.learners.base import Learner
-from samix.learners.labels import FixedLabels, LabelSource, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.core.learner import Learner
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.labels import FixedLabels, LabelSource, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, AutoMix, Mixer, Policy, SAMix, SAMixP
-from samix.mixup.adautomix import AdversarialMixer
+from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.table import example
 from samix.nn import Backbone, Classifier, Encoder, build_backbone
 
-CNN = BackboneConfig(channels=(8, 8, 8, 8))
+CNN = BackboneConfig(channels=(16, 16, 16, 16))
 VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
 OPTIMIZER = OptimizerConfig(lr=0.05)
 ADJUST = MaskAdjustConfig(margin=0.02)
@@ -41,7 +41,7 @@ def learner_of(training: Training) -> Learner:
     return moco(training) if training.host == "ssl" else supervised(training)
 
 
-def moco(training: Training) -> MoCo:
+def moco(training: Training) -> SelfSupervised:
     """MoCo with one of CONTRASTIVE."""
     cross_view: Any = training.cross_view
     config = MoCoConfig(
@@ -56,7 +56,8 @@ def moco(training: Training) -> MoCo:
         policy = SAMix(mixer_training.mixer, ADJUST)
     elif training.kind != "none":
         policy = _static_policy(training.kind)
-    return MoCo(encoder, config, seed=0, policy=policy, mixer_training=mixer_training, labels=labels)
+    method = MoCo(encoder, config, seed=0)
+    return SelfSupervised(method, policy=policy, mixer_training=mixer_training, labels=labels)
 
 
 def _contrastive_training(training: Training, backbone: Backbone) -> MixerTraining:
@@ -69,7 +70,7 @@ def _contrastive_training(training: Training, backbone: Backbone) -> MixerTraini
     mixer = Mixer(backbone.tap_channels, config.mixer)
     if by_cluster:
         return ClusterMixerTraining(mixer, config, backbone.width, CLUSTERS)
-    return InstanceMixerTraining(mixer, config)
+    return MixerTraining(mixer, config)
 
 
 def _labels(kind: str) -> LabelSource | None:
@@ -101,7 +102,7 @@ def supervised(training: Training) -> Supervised:
 
 def _policy_and_training(
     training: Training, backbone: Backbone
-) -> tuple[Policy | None, SupervisedMixerTraining | AdversarialTraining | None]:
+) -> tuple[Policy | None, MixerTraining | None]:
     name = training.kind
     if name == "none":
         return None, None
@@ -111,7 +112,7 @@ def _policy_and_training(
         adversarial = AdAutoMix(AdversarialMixer(backbone.tap_channels, 0.3), AdAutoMixConfig())
         return adversarial, AdversarialTraining(adversarial, config)
     if name in ("samix", "automix"):
-        own = SupervisedMixerTraining(Mixer(backbone.tap_channels, config.mixer), config)
+        own = MixerTraining(Mixer(backbone.tap_channels, config.mixer), config)
         return (SAMix if name == "samix" else AutoMix)(own.mixer, ADJUST), own
     return _static_policy(name), None
 
@@ -130,8 +131,9 @@ def parts(learner: Learner) -> dict[str, torch.nn.Module]:
         "encoder": "encoder", "momentum": "momentum_encoder", "queue": "queue", "classifier": "classifier",
         "slow": "momentum_classifier", "policy": "policy", "mixer": "mixer_training", "labels": "labels",
     }  # fmt: skip
-    found = {name: getattr(learner, attribute, None) for name, attribute in names.items()}
-    return {name: module for name, module in found.items() if module is not None}
+    owners = [learner, getattr(learner, "method", None)]
+    found = ((name, getattr(owner, attribute, None)) for name, attribute in names.items() for owner in owners)
+    return {name: module for name, module in found if module is not None}
 
 
 if __name__ == "__main__":

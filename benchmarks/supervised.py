@@ -83,7 +83,7 @@ def main() -> None:
     bootstrap_project(PROJECT)
     with KedroSession.create(PROJECT, env="cifar100", runtime_params=parameters) as session:
         session.run(pipeline_names=["samix_ablation"])
-    print((PROJECT / "data/08_reporting/samix_ablation/summary.md").read_text())
+    print((PROJECT / "data/08_reporting/samix_ablation/report.md").read_text())
     print_runs(mlflow.last_active_run().info.run_id)
 
 

@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,17 @@ import torch
 torch.set_num_threads(1)
 
 
+SLOWER = {"slow", "compile", "long"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items):
+    """The fast tier is every test without the mark of a slower one."""
+    for item in items:
+        if SLOWER.isdisjoint(mark.name for mark in item.iter_markers()):
+            item.add_marker("fast")
+
+
 @pytest.fixture(scope="session")
 def data_root():
     """Folder of published data sets; tests that need them skip where there is none."""
@@ -17,6 +29,31 @@ def data_root():
     if not root or not Path(root).is_dir():
         pytest.skip("SAMIX_DATA_ROOT names no folder: the tests on published data sets are left out")
     return Path(root)
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory):
+    """Makes an MLflow store: new_store(path) returns its URI. Its tables, made once, take seconds."""
+    import mlflow
+
+    empty = tmp_path_factory.mktemp("empty_store") / "runs.db"
+    mlflow.MlflowClient(f"sqlite:///{empty}").get_experiment("0")
+
+    def make(path):
+        shutil.copy(empty, path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_ranks():
+    """Two processes for functions that need torch.distributed."""
+    from helpers.two_ranks import TwoRanks
+
+    ranks = TwoRanks()
+    yield ranks
+    ranks.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 
 from samix.config.alphas import default_alpha, family_of
+from samix.mixup import POLICIES
 
 TABLE = """
 | MixUp | 1 | 1 | 0.2 | 0.2 | 0.2 | 0.2 | 0.8 |
@@ -66,7 +67,15 @@ def test_what_has_no_figure():
     assert (
         default_alpha("cutmix", "imagenet", "vit") == 0.2 and default_alpha("samix", "imagenet", "vit") == 2
     )
-    assert default_alpha("snapmix", "cub200") == 5 and default_alpha("tla", "imagenet", "vit") == 1
+    assert default_alpha("tla", "imagenet", "vit") == 1 and default_alpha("tla", "cifar10", published=3) == 3
+    assert default_alpha("mixup", "cifar10", published=3) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "alpha"), [("snapmix", 5), ("patchup", 2), ("inter_intra", 2), ("tla", 1)]
+)
+def test_policies_without_a_row_have_the_figure_of_their_authors(policy, alpha):
+    assert POLICIES[policy].default_alpha == alpha
 
 
 def test_families():

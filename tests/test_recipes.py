@@ -11,11 +11,11 @@ from helpers.environments import ENVIRONMENTS, Settings
 from helpers.paper_recipes import CIFAR_STATISTICS, IMAGENET_STATISTICS, RECIPES, SGD, SSL
 from samix.config.data import AugmentConfig
 from samix.config.training import TrainingConfig
-from samix.data import Augment, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches
+from samix.data import Augment, Images, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches
 from samix.jobs import moco
 from samix.jobs.supervised import SupervisedJob, build_supervised
 from samix.kedro.parameters import check_parameters
-from samix.learners.moco import check_moco
+from samix.methods import MoCo
 from samix.nn import build_backbone
 from samix.pipeline_registry import register_pipelines
 from samix.training import fit, launch
@@ -120,7 +120,7 @@ def test_self_supervised_figures_are_those_of_the_tables(name):
     found = settings_of(name)
     images, queue, epochs, rate, k, dropout = SSL[name]
     host, mixer, linear = found.model.moco, found.mixer_pretraining, found.linear_evaluation
-    check_moco(host, images)
+    MoCo.check(host, images)
     assert (host.batch_size, host.queue, host.momentum, host.temperature) == (256, queue, 0.999, 0.2)
     assert (host.projector.hidden, host.projector.out, host.projector.norm) == (2048, 128, False)
     step = host.optimizer
@@ -174,8 +174,8 @@ def two_steps(tmp_path, monkeypatch):
 
 def job_fields(folder, found):
     training = TrainingConfig(work_dir=folder, device="cpu", threads=1, log_every=50)
-    fields = {"label": "recipe", "fingerprint": "f", "seed": 2, "training": training}
-    return fields | {"card": found.card, "manifest": pd.DataFrame(), "epochs": 1}
+    fields = {"label": "recipe", "seed": 2, "training": training}
+    return fields | {"images": Images(found.card, pd.DataFrame()), "epochs": 1}
 
 
 def noise(found, images):
@@ -234,10 +234,10 @@ def test_self_supervised_recipe_trains(name, two_steps, tmp_path):
     assert {"loss_ssl", "loss_mixed", "mixer_local", "mixer_global", "head_loss"} <= row.keys()
     assert row["lr/encoder"] == pytest.approx(rate_of_second_step(host.optimizer))
     for part in ("encoder.backbone", "encoder.projector"):
-        assert any(key.startswith(part) for key in moved), part
-        assert any(key.startswith(f"momentum_{part}") for key in moved), part
+        assert any(key.startswith(f"method.{part}") for key in moved), part
+        assert any(key.startswith(f"method.momentum_{part}") for key in moved), part
     assert any(key.startswith("mixer_training.mixer.content") for key in moved)
-    assert sorted(learner.queue.index.tolist()) == [0, 1, 2, 3]  # two batches of two are all images
+    assert sorted(learner.method.queue.index.tolist()) == [0, 1, 2, 3]  # two batches of two are all images
 
 
 @pytest.mark.parametrize("name", sorted({row.split()[0] for row in RECIPES}))

@@ -14,7 +14,7 @@ from samix.core.errors import DataError
 from samix.core.weights import save_weights
 from samix.jobs.moco import about_backbone
 from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, Parents, SAMixP, StackMix
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Classifier, build_backbone
 
 COLOURS = [(220, 30, 30), (30, 30, 220), (30, 160, 30), (230, 200, 40)]

@@ -3,16 +3,14 @@
 import pytest
 import torch
 
-from helpers.memory_two_ranks import take_over, train
-from helpers.processes import run_two_ranks
+from helpers.memory_two_ranks import all_three, take_over, train
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory):
-    files = run_two_ranks("memory_two_ranks", tmp_path_factory.mktemp("ranks"))
-    return [torch.load(file) for file in files]
+def ranks(two_ranks):
+    return two_ranks.in_group(all_three)
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,15 @@ def test_weights_count_by_content(tmp_path):
     assert digests[0] == digests[1] and len(set(digests)) == 3
 
 
+def test_how_weights_were_made_does_not_count(tmp_path):
+    record = {"fingerprint": "f", "made_with": {"threads": 1}}
+    a = save_weights(tmp_path / "a.safetensors", {"w": torch.ones(2)}, {"v": 1})
+    b = save_weights(tmp_path / "b.safetensors", {"w": torch.ones(2)}, {"v": 1, **record})
+    c = save_weights(tmp_path / "c.safetensors", {"u": torch.ones(2)}, {"v": 1})
+    d = save_weights(tmp_path / "d.safetensors", {"w": torch.ones(1, 2)}, {"v": 1})
+    assert a.fingerprint == b.fingerprint and len({a.fingerprint, c.fingerprint, d.fingerprint}) == 3
+
+
 def test_what_is_not_understood_is_refused():
     with pytest.raises(TypeError):
         fingerprint(a=torch.ones(1))

@@ -37,6 +37,20 @@ def test_online_samix_reports_four_accuracies(trained):
     assert metrics["sl.top1"] == metrics["sl.top1_mixed_k"]
 
 
+def test_a_policy_without_a_mixer_skips_its_pretraining_and_reports_nothing_of_it(trained):
+    done = trained.kedro("--pipeline=samix_sl", **SUPERVISED, **{"sl_training.policy.name": "cutmix"})
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 0, output
+    assert "mixer_pretraining_sl: skipped, policy cutmix needs no Mixer" in output
+    assert "pretrain_mixer" not in output
+    folder = trained.path / "data/08_reporting"
+    assert (folder / "mixer_pretraining_sl/masks.png").exists()  # of the run before
+    summary = json.loads((folder / "summary_sl.json").read_text())
+    assert not [key for key in summary if "mixer" in key] and summary["sl.top1"] >= 0
+    html = (folder / "report_sl.html").read_text()
+    assert html.count("data:image/png;base64,") == 2 and "Mixer" not in html
+
+
 def test_bad_supervised_settings_stop_before_anything_trains(trained):
     done = trained.kedro("--pipeline=samix_sl", **{"supervised.batch_size": 500})
     output = " ".join((done.stdout + done.stderr).split())
@@ -57,11 +71,11 @@ def test_ablation_trains_what_is_new_and_says_what_failed(trained):
     output = again.stdout + again.stderr
     assert again.returncode == 0, output
     assert output.count("reusing") == 4
-    table = pd.read_parquet(trained.path / "data/08_reporting/samix_ablation/summary.parquet")
+    table = pd.read_csv(trained.path / "data/08_reporting/samix_ablation/summary.csv")
     assert list(table["variant"]) == ["eta 0", "eta 0.25", "eta 0.5", "eta 1"]
     assert table["top1_mean"].between(0, 100).all() and (table["seconds_per_epoch"] > 0).all()
-    markdown = (trained.path / "data/08_reporting/samix_ablation/summary.md").read_text()
-    assert "| eta 0.25 |" in markdown
+    markdown = (trained.path / "data/08_reporting/samix_ablation/report.md").read_text()
+    assert "| eta | eta 0.25 | samix |" in markdown
     client = MlflowClient(trained.store)
     experiment = client.get_experiment_by_name("samix")
     parent = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from samix import settings
-from samix.config.benchmark import BenchmarkConfig
+from samix.config.comparison import ComparisonConfig
 from samix.config.data import DataConfig
 from samix.config.detection import DetectionConfig
 from samix.config.ssl import ModelConfig
@@ -32,7 +32,8 @@ MODELS = {
     "linear_evaluation": LinearEvaluationConfig,
     "detection_transfer": DetectionConfig,
     "training": TrainingConfig,
-    "mixup_benchmark": BenchmarkConfig,
+    "mixup_benchmark": ComparisonConfig,
+    "samix_ablation": ComparisonConfig,
 }
 
 

@@ -1,4 +1,4 @@
-"""A process that trains SAMix and may kill itself: work folder, step to die at (-1: never)."""
+"""A process that trains SAMix and kills itself: work folder, step to die at."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from helpers.tiny_jobs import samix_job
-from samix.data import TwoViewBatches
 from samix.jobs.moco import pretrain_mixer
 from samix.training import run_job
 
@@ -25,15 +24,6 @@ class Killer:
         """Nothing is kept."""
 
 
-def told(load):
-    def load_and_tell(self, ctx):
-        print("step", ctx.step, flush=True)
-        return load(self, ctx)
-
-    return load_and_tell
-
-
 if __name__ == "__main__":
-    TwoViewBatches.load = told(TwoViewBatches.load)
     job = samix_job(Path(sys.argv[1]), sink=Killer(int(sys.argv[2])))
     run_job(pretrain_mixer, job)

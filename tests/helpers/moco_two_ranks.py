@@ -1,11 +1,8 @@
-"""One of two gloo processes that share MoCo's batches: rank, rendezvous file, output file."""
+"""What each of two gloo processes does that share MoCo's batches."""
 
 import dataclasses
-import sys
 
-import torch
-import torch.distributed as dist
-
+from helpers.steps import step_of
 from helpers.tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
 from samix.core.distributed import local_rows, rank, world_size
@@ -26,26 +23,23 @@ def step(kind):
         learner.policy.adjust = MaskAdjustConfig(mode="off")
     seen = {"encoder": [], "momentum_encoder": [], "mixer": []}
     for name in ("encoder", "momentum_encoder"):
-        getattr(learner, name).register_forward_pre_hook(
+        getattr(learner.method, name).register_forward_pre_hook(
             lambda _, inputs, n=name: seen[n].append(inputs[0].detach())
         )
     if kind != "mixup":
         learner.mixer_training.mixer.register_forward_hook(
-            lambda _, inputs, out: seen["mixer"].append((*inputs[:3], out.mask.detach()))
+            lambda _, inputs, out: seen["mixer"].append((*inputs[:2], out.mask.detach()))
         )
     ctx = dataclasses.replace(context(0), rank=rank(), world_size=world_size())
     batch = type(batch_of(0))(*map(local_rows, batch_of(0)))
-    metrics = learner(batch, ctx)
+    metrics = step_of(learner, batch, ctx)
     learner.after_step(ctx)
-    seen |= {"keys": new_keys(learner), "queue": learner.queue.keys, "view_q": batch.view_q}
+    seen |= {"keys": new_keys(learner), "queue": learner.method.queue.keys, "view_q": batch.view_q}
     if learner.labels is not None:
         seen["labels"] = learner.labels.state_dict()
-    return {**seen, "index": learner.queue.index, "plain": metrics["loss_ssl"].detach()}
+    return {**seen, "index": learner.method.queue.index, "plain": metrics["loss_ssl"].detach()}
 
 
-if __name__ == "__main__":
-    number, meeting, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=2)
-    torch.save({kind: step(kind) for kind in CASES}, out)
-    dist.destroy_process_group()
+def all_steps():
+    """`step` for every case."""
+    return {kind: step(kind) for kind in CASES}

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import torch
 
+from helpers import naive_draws as draws
 from helpers import naive_samix as naive
 from samix.core.step import StepContext
-from samix.mixup import Guides, SAMix, draw_lam, draw_pairing
+from samix.mixup import CutMix, SAMix
 
 CROSS_VIEWS = {  # views of the first and the second parent, then of their targets
     "q2k": ("q", "q", "k", "k"),
@@ -31,7 +32,8 @@ def project(net, images):
 
 def step(learner, batch, ctx: StepContext):
     """Loss of one step; gradients go to the parameters of `learner`, which is a copy to be used up."""
-    config, f_q, f_k = learner.config, learner.encoder, learner.momentum_encoder
+    method = learner.method
+    config, f_q, f_k = method.config, method.encoder, method.momentum_encoder
     n = len(batch.index)
     # 2. momentum update before anything is computed
     with torch.no_grad():
@@ -57,8 +59,8 @@ def step(learner, batch, ctx: StepContext):
         keys=(seen[target_one].z, seen[target_two].z),
         labels=labels,
     )
-    index = draw_pairing(n, ctx.shared_generator("pairing")).index
-    lam = draw_lam(learner.alpha, ctx.numpy_generator("lam"))
+    index = draws.shared_pairing(ctx, "pairing", n)
+    lam = draws.lam(ctx, learner.alpha)
     images, label_lam = _encoder_mix(learner, sides, index, lam, ctx)
     z_m = project(f_q, images).z
     out.loss_mixed = _mixed_nce(learner, z_m, sides, index, label_lam)
@@ -71,7 +73,7 @@ def step(learner, batch, ctx: StepContext):
 
 def after(learner, batch, out):
     """12. and what follows it: queue, memory, centroids."""
-    queue = learner.queue
+    queue = learner.method.queue
     for n, image in enumerate(batch.index.tolist()):
         place = (int(queue.position) + n) % len(queue.keys)
         queue.keys[place], queue.index[place] = out.keys[n], image
@@ -84,8 +86,7 @@ def after(learner, batch, out):
         return
     mu, changed = memory.config.momentum, 0
     for n, image in enumerate(batch.index.tolist()):
-        row = (1 - mu) * memory.features[image] + mu * out.keys[n]
-        row = row / torch.sqrt((row * row).sum())
+        row = _unit((1 - mu) * memory.features[image] + mu * _unit(out.keys[n]))
         scores = [(row * centroid).sum().item() for centroid in memory.centroids]
         changed += scores.index(max(scores)) != memory.labels[image]
         memory.features[image], memory.labels[image] = row, scores.index(max(scores))
@@ -96,6 +97,11 @@ def after(learner, batch, out):
             memory.centroids[cluster] = sum(members) / len(members)
 
 
+def _unit(row):
+    """The memory adds 1e-10 to each length."""
+    return row / (torch.sqrt((row * row).sum()) + 1e-10)
+
+
 def _maps_are_wanted(learner):
     return isinstance(learner.policy, SAMix)
 
@@ -103,10 +109,11 @@ def _maps_are_wanted(learner):
 @torch.no_grad()
 def _look(learner, batch):
     """Both views in one pass where both are wanted, for the maps or for the targets; else view k alone."""
-    needs_q = learner.policy is not None and learner.config.cross_view != "q2k"
+    slow = learner.method.momentum_encoder
+    needs_q = learner.policy is not None and learner.method.config.cross_view != "q2k"
     if not (_maps_are_wanted(learner) or needs_q):
-        return {"q": SimpleNamespace(maps=None), "k": project(learner.momentum_encoder, batch.view_k)}
-    both, n = project(learner.momentum_encoder, torch.cat([batch.view_q, batch.view_k])), len(batch.index)
+        return {"q": SimpleNamespace(maps=None), "k": project(slow, batch.view_k)}
+    both, n = project(slow, torch.cat([batch.view_q, batch.view_k])), len(batch.index)
     return {
         view: SimpleNamespace(**{name: x[rows] for name, x in vars(both).items()})
         for view, rows in (("q", slice(0, n)), ("k", slice(n, 2 * n)))
@@ -115,12 +122,12 @@ def _look(learner, batch):
 
 def _nce(learner, z, key, label=None):
     """label: that of the target, whose fellows in the queue are no negatives."""
-    queue, images = learner.queue.keys.clone(), learner.queue.index.tolist()
+    queue, images = learner.method.queue.keys.clone(), learner.method.queue.index.tolist()
     if label is not None:
         known = learner.labels.labels.tolist()
         keep = [k for k, image in enumerate(images) if image < 0 or known[image] != label]
         queue = queue[keep]
-    return naive.info_nce(z, key, queue, learner.config.temperature)
+    return naive.info_nce(z, key, queue, learner.method.config.temperature)
 
 
 def _mixed_nce(learner, z, sides, index, lam, filtered=False):
@@ -143,11 +150,12 @@ def _mix(sides, index, masks):
 
 def _encoder_mix(learner, sides, index, lam, ctx):
     policy, images = learner.policy, sides.images
-    if not _maps_are_wanted(learner):  # its own tests say what it does
-        mixed = policy(
-            images[0], images[1][index], lam, generator=ctx.numpy_generator("policy"), guides=Guides()
-        )
-        return mixed.images, mixed.lam
+    if not _maps_are_wanted(learner):
+        size, masks = images[0].shape[2:], torch.full((len(index), 1, 1, 1), lam)
+        if isinstance(policy, CutMix):
+            box, lam = draws.cut_box(ctx.numpy_generator("policy"), lam, size)
+            masks = draws.cut_masks(box, len(index), size)
+        return _mix(sides, index, masks), lam
     weights = {name: t.detach() for name, t in policy.mixer.state_dict().items()}
     first, second = sides.maps
     masks, _, _ = naive.mixer(weights, policy.mixer.config, first, second[index], lam, images[0].shape[2:])
@@ -165,14 +173,14 @@ def _mixer_losses(learner, sides, plain, query, ctx, out):
     config, n = training.config, len(plain.z)
     head_loss, mixed, extra = 0.0, None, 0.0
     if ctx.step % config.interval == 0:
-        index = draw_pairing(n, ctx.shared_generator("pairing_mixer")).index
-        lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
+        index = draws.shared_pairing(ctx, "pairing_mixer", n)
+        lam = draws.lam(ctx, config.alpha, "lam_mixer")
         weights = dict(training.mixer.named_parameters())
         first, second = sides.maps
         size = sides.images[0].shape[2:]
         masks, _, _ = naive.mixer(weights, training.mixer.config, first, second[index], lam, size)
-        mixed = project(learner.momentum_encoder, _mix(sides, index, masks))
-        extra = _judged(learner, sides, mixed, (index, lam), ctx, out)
+        mixed = project(learner.method.momentum_encoder, _mix(sides, index, masks))
+        extra = _scored(learner, sides, mixed, (index, lam), ctx, out)
         beta = config.mask_loss.weight * (1 - ctx.step / ctx.total_steps)
         out.mask_loss = naive.mask_loss(masks, lam, config.mask_loss)
         extra = extra + beta * out.mask_loss
@@ -189,10 +197,10 @@ def _mixer_losses(learner, sides, plain, query, ctx, out):
     return extra + head_loss
 
 
-def _judged(learner, sides, mixed, drawn, ctx, out):
+def _scored(learner, sides, mixed, pair, ctx, out):
     """The Mixer's classification loss."""
-    config, (index, lam) = learner.mixer_training.config, drawn
-    pairs, t = list(enumerate(index.tolist())), learner.config.temperature
+    config, (index, lam) = learner.mixer_training.config, pair
+    pairs, t = list(enumerate(index.tolist())), learner.method.config.temperature
     by_cluster = config.objective == "cluster" and ctx.epoch >= config.cluster.start_epoch
     if by_cluster:
         ce = ClusterLosses(learner, sides)

@@ -57,7 +57,7 @@ def mixer(weights, config, first, second, lam, size, train=True):
     for s in range(n):
         rows = []
         for query in queries[s]:
-            exps = torch.stack([torch.exp((query * key).sum() / math.sqrt(channels // 2)) for key in keys[s]])
+            exps = torch.exp((query * keys[s]).sum(1) / math.sqrt(channels // 2))
             rows.append(exps / exps.sum())
         attentions.append(torch.stack(rows))
         mixed = torch.stack([(row * content[s]).sum() for row in rows]).reshape(h, w)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import torch
 
+from helpers import naive_draws as draws
 from helpers import naive_samix as naive
-from samix.core.random import generator_for
 from samix.core.step import StepContext
-from samix.mixup import CutMix, Guides, SAMix, SAMixP, draw_lam
+from samix.mixup import CutMix, SAMix, SAMixP
 
 
 def logits_of(net, images, name):
@@ -41,8 +41,8 @@ def step(learner, batch, ctx: StepContext):
     if learner.policy is None:
         return out
     # 2. and 4.-8. the q-pair trains the encoder
-    index = permutation(learner, "pairing", len(x), ctx)
-    lam = draw_lam(learner.alpha, ctx.numpy_generator("lam"))
+    index = draws.local_pairing(ctx, "pairing", len(x), learner.config.no_repeat)
+    lam = draws.lam(ctx, learner.alpha)
     images, share = _encoder_mix(learner, x, maps, index, lam, ctx)
     out.loss_mixed = mixed_ce(learner, logits_of(f_q, images, "mixed"), labels, index, share)
     out.loss = out.loss + out.loss_mixed
@@ -73,17 +73,6 @@ def after(learner, ctx: StepContext):
             buffer.copy_(m * buffer + (1 - m) * new if buffer.is_floating_point() else new)
 
 
-def permutation(learner, purpose, n, ctx):
-    """Of this process's rows; drawn again up to 10 times where no image may meet itself."""
-    generator = generator_for(ctx.seed, purpose, ctx.step, ctx.rank)
-    index = torch.randperm(n, generator=generator)
-    for _ in range(9):
-        if not learner.config.no_repeat or all(i != j for i, j in enumerate(index.tolist())):
-            return index
-        index = torch.randperm(n, generator=generator)
-    return index
-
-
 def ce(learner, logits, label):
     """Cross-entropy with target (1 - e) y + e / C."""
     e, classes = learner.config.label_smoothing, len(logits)
@@ -107,21 +96,25 @@ def _plain(learner, x, labels, ctx):
         return naive.mean([ce(learner, logits[i], label) for i, label in enumerate(labels)])
     scalars = ctx.numpy_generator("plain_mix")
     as_mixup = scalars.random() < 0.5
-    lam = draw_lam(0.8 if as_mixup else 1.0, scalars)
-    index = permutation(learner, "pairing_plain", len(x), ctx)
-    if as_mixup:
-        images = torch.stack([lam * x[i] + (1 - lam) * x[j] for i, j in enumerate(index.tolist())])
-    else:  # its own tests say where the rectangle lies
-        mixed = CutMix()(x, x[index], lam, generator=scalars, guides=Guides())
-        images, lam = mixed.images, mixed.lam
+    lam = float(scalars.beta(0.8, 0.8) if as_mixup else scalars.beta(1.0, 1.0))
+    index = draws.local_pairing(ctx, "pairing_plain", len(x), learner.config.no_repeat)
+    images, lam = static_mix(x, index, lam, None if as_mixup else scalars)
     return mixed_ce(learner, logits_of(learner.classifier, images, "plain"), labels, index, lam)
+
+
+def static_mix(x, index, lam, generator):
+    """Mixup, or CutMix with a generator of its box; images and the share of the first ones."""
+    masks, size = torch.full((len(x), 1, 1, 1), lam), x.shape[2:]
+    if generator is not None:
+        box, lam = draws.cut_box(generator, lam, size)
+        masks = draws.cut_masks(box, len(x), size)
+    return naive.blend(x, index, masks), lam
 
 
 def _encoder_mix(learner, x, maps, index, lam, ctx):
     policy, generator = learner.policy, ctx.numpy_generator("policy")
-    if not isinstance(policy, SAMix):  # its own tests say what it does
-        mixed = policy(x, x[index], lam, generator=generator, guides=Guides())
-        return mixed.images, mixed.lam
+    if not isinstance(policy, SAMix):
+        return static_mix(x, index, lam, generator if isinstance(policy, CutMix) else None)
     frozen = isinstance(policy, SAMixP)
     if frozen:
         maps = policy.backbone.tap_map(x * policy.scale + policy.shift).detach()
@@ -140,8 +133,8 @@ def _encoder_mix(learner, x, maps, index, lam, ctx):
 
 def _mixer_losses(learner, x, maps, labels, ctx, out):
     config, mixer = learner.mixer_training.config, learner.mixer_training.mixer
-    index = permutation(learner, "pairing_mixer", len(x), ctx)
-    lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
+    index = draws.local_pairing(ctx, "pairing_mixer", len(x), learner.config.no_repeat)
+    lam = draws.lam(ctx, config.alpha, "lam_mixer")
     weights = dict(mixer.named_parameters())
     masks, _, _ = naive.mixer(weights, mixer.config, maps, maps[index], lam, x.shape[2:])
     logits = logits_of(learner.momentum_classifier, naive.blend(x, index, masks), "mixed")

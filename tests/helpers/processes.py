@@ -18,16 +18,3 @@ def run_helper(name, *arguments):
     """Run the script `helpers.<name>` to its end; its output is text."""
     command = [sys.executable, "-m", f"helpers.{name}", *map(str, arguments)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
-
-
-def run_two_ranks(name, folder):
-    """Files of the two processes of the script `helpers.<name>`, called with rank, meeting point and file."""
-    outputs = [folder / f"rank{rank}.pt" for rank in range(2)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", f"helpers.{name}", str(rank), folder / "meeting", out], env=environment()
-        )
-        for rank, out in enumerate(outputs)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    return outputs

@@ -6,8 +6,10 @@ import torch
 
 from samix.config.clustering import ClusteringConfig
 from samix.config.data import DataConfig
+from samix.config.detection import DetectionConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, ProjectorConfig
+from samix.config.settings import Settings
 from samix.config.ssl import MoCoConfig, ModelConfig
 from samix.config.stages import (
     LinearEvaluationConfig,
@@ -17,8 +19,7 @@ from samix.config.stages import (
 )
 from samix.config.supervised import SLTrainingConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig, TrainingConfig
-from samix.config.trials import TrialSettings
-from samix.data import prepare
+from samix.data import Images, prepare
 from samix.jobs.labels import uses_labels
 from samix.jobs.moco import MoCoJob
 from samix.jobs.supervised import SupervisedJob
@@ -33,8 +34,9 @@ MODEL = ModelConfig(
 )
 CLUSTERING = ClusteringConfig(clusters=4, faiss_device="cpu", centroid_interval=2)
 SUPERVISED = SupervisedConfig(batch_size=16, optimizer=SGD)
-SETTINGS = TrialSettings(
+SETTINGS = Settings(
     model=MODEL,
+    training=TrainingConfig(device="cpu", threads=1, work_dir="work", log_every=1),
     supervised=SUPERVISED,
     mixer_pretraining_sl=SupervisedMixerConfig(epochs=1),
     sl_training=SLTrainingConfig(epochs=1),
@@ -42,28 +44,38 @@ SETTINGS = TrialSettings(
     mixer_pretraining=MixerPretrainingConfig(epochs=1),
     ssl_training=SSLTrainingConfig(epochs=1),
     linear_evaluation=LinearEvaluationConfig(epochs=2, batch_size=16, augmentation="none"),
+    detection_transfer=DetectionConfig(),
 )
 
 
 @cache
 def digits():
     """64 training digits of 16 x 16 pixels, and their test images."""
-    return prepare(DataConfig(source="digits", image_size=16, limit=IMAGES), seed=0)
+    return images_of(DataConfig(source="digits", image_size=16, limit=IMAGES))
 
 
-def shared(folder, *, label="tiny_jobs", fingerprint="f", sink=None, **training):
+def images_of(config, seed=0):
+    """The handle of a data set."""
+    found = prepare(config, seed)
+    return Images(found.card, found.manifest)
+
+
+def shared(folder, *, label="tiny_jobs", seed=5, sink=None, **training):
     """What all jobs have, on the tiny data and model."""
     settings = {"device": "cpu", "threads": 1, "checkpoint_every": 3, "log_every": 1, **training}
     return {
         "label": label,
-        "fingerprint": fingerprint,
-        "seed": 5,
+        "seed": seed,
         "training": TrainingConfig(work_dir=folder, **settings),
         "sink": sink,
-        "card": digits().card,
-        "manifest": digits().manifest,
+        "images": digits(),
         "model": MODEL,
     }
+
+
+def on_backbone(fields):
+    """The fields of `shared` for jobs that take a backbone without MoCo."""
+    return {name: value for name, value in fields.items() if name != "model"} | {"backbone": MODEL.backbone}
 
 
 def pseudo_labels(clusters=4):
@@ -90,11 +102,8 @@ def samix_job(folder, objective="cluster", epochs=2, mixer=None, **options):
 
 def supervised_job(folder, policy="samix", epochs=2, mixer=None, bundle=None, host=None, **options):
     """Training under labels. host: options of SupervisedConfig; mixer: of its training, for policy samix."""
-    fields = shared(folder, **options)
-    model = fields.pop("model")
     return SupervisedJob(
-        **fields,
-        backbone=model.backbone,
+        **on_backbone(shared(folder, **options)),
         supervised=SUPERVISED.model_copy(update=host or {}),
         epochs=epochs,
         policy=PolicyConfig(name=policy),

@@ -51,5 +51,6 @@ def mixer_of(config=None, channels=6, std=0.6):
     return mixer
 
 
-def drawn(seed=0):
-    return np.random.default_rng(seed)
+def mapped(mixer, first, second, lam, size, rng=0):
+    """The Mixer's output for maps of both parents, by draws made for lam; rng: a seed or a generator."""
+    return mixer(first, second, mixer.draw(np.random.default_rng(rng), lam), size)

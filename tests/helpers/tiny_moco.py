@@ -9,9 +9,9 @@ from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
 from samix.core.step import StepContext
 from samix.data import TwoViews
-from samix.learners.labels import FixedLabels, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.learners.moco import MoCo
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.labels import FixedLabels, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.mixup import CutMix, Mixer, Mixup, SAMix
 from samix.nn import Encoder, build_backbone
 
@@ -56,13 +56,14 @@ def learner_of(kind, seed=0, config=CONFIG, labels=None, adjust=ADJUST, **traini
         options = SSLMixerTrainingConfig(objective=kind, mask_adjust=adjust, **training)
         width = 8 if options.cluster.features == "pooled" else DIM
         mixer_training = (
-            InstanceMixerTraining(mixer, options)
+            MixerTraining(mixer, options)
             if kind == "instance"
             else ClusterMixerTraining(mixer, options, width, CLUSTERS)
         )
         policy = SAMix(mixer, options.mask_adjust)
-    learner = MoCo(encoder, config, seed=seed, policy=policy, mixer_training=mixer_training, labels=source)
-    learner.queue.index.copy_(QUEUE_INDEX)
+    method = MoCo(encoder, config, seed)
+    learner = SelfSupervised(method, policy=policy, mixer_training=mixer_training, labels=source)
+    learner.method.queue.index.copy_(QUEUE_INDEX)
     with torch.no_grad():
         for parameter in learner.parameters():
             parameter += 0.3 * torch.randn_like(parameter)
@@ -73,7 +74,7 @@ def learner_of(kind, seed=0, config=CONFIG, labels=None, adjust=ADJUST, **traini
 
 def new_keys(learner):
     """The keys that the last step has made."""
-    return learner._new[0]
+    return learner._taught[2].keys
 
 
 def batch_of(step, n=BATCH):

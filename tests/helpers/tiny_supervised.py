@@ -9,8 +9,8 @@ from samix.config.networks import BackboneConfig, MixerConfig
 from samix.config.supervised import MomentumConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.mixer_training import MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import CutMix, Mixer, Mixup, SAMix, SAMixP
 from samix.nn import Classifier, build_backbone
 
@@ -32,7 +32,7 @@ def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, **opti
     policy, mixer_training = {"mixup": Mixup, "cutmix": CutMix}.get(kind, lambda: None)(), None
     if kind == "samix":
         mixer_options = SupervisedMixerConfig(mask_adjust=adjust, **(training or {}))
-        mixer_training = SupervisedMixerTraining(Mixer(6, MIXER), mixer_options)
+        mixer_training = MixerTraining(Mixer(6, MIXER), mixer_options)
         policy = SAMix(mixer_training.mixer, adjust)
     elif kind == "samix_p":
         own, other = STATISTICS
@@ -51,8 +51,9 @@ def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, **opti
         for part in (policy.backbone, policy.mixer):
             nn.Module.train(part)
         for _ in range(20):
-            maps = policy.see(batch_of(7).images).maps
-            policy.mixer(maps, maps.flip(0), 0.5, (16, 16), np.random.default_rng(0))
+            maps = policy.info_from(batch_of(7).images).maps
+            draws = policy.mixer.draw(np.random.default_rng(0), 0.5)
+            policy.mixer(maps, maps.flip(0), draws, (16, 16))
     return learner.train()
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from samix.config.training import OptimizerConfig, TrainingConfig
-from samix.learners.base import Learner, ParameterSet
+from samix.core.learner import Learner, OptimizedModules
 from samix.training import Job, fit, launch
 
 PLAIN = OptimizerConfig(lr=0.1, momentum=0.0, weight_decay=0.0, schedule="constant")
@@ -23,17 +23,20 @@ class Line(Learner):
             self.linear.bias.copy_(torch.tensor([0.5, -0.5]))
         self.register_buffer("after", torch.tensor(-1))
 
-    def training_step(self, batch, ctx):
+    def draw(self, batch, ctx):
+        return torch.tensor(ctx.step)
+
+    def training_step(self, batch, draws):
         x, y = batch
         loss = (self.linear(self.dropout(x)) - y).square().mean()
-        return {"loss": loss, "step_seen": torch.tensor(ctx.step)}
+        return {"loss": loss, "step_seen": draws}
 
     def after_step(self, ctx):
         assert all(p.grad is None for p in self.parameters())  # the optimiser has taken them
         self.after.fill_(ctx.step)
 
     def parameter_sets(self):
-        return {"line": ParameterSet([self.linear], self.optimizer)}
+        return {"line": OptimizedModules([self.linear], self.optimizer)}
 
 
 class Numbers:
@@ -67,12 +70,11 @@ class Notes:
         self.flushed += 1
 
 
-def toy_job(folder, *, fingerprint="f", sink=None, **training):
+def toy_job(folder, *, seed=3, sink=None, **training):
     settings = {"device": "cpu", "threads": 1, "checkpoint_every": 100, "log_every": 1, **training}
     return Job(
         label="toy job",
-        fingerprint=fingerprint,
-        seed=3,
+        seed=seed,
         training=TrainingConfig(work_dir=folder, **settings),
         sink=sink,
     )

@@ -3,23 +3,21 @@
 import pytest
 import torch
 
-from helpers.tiny_jobs import MODEL as TINY
-from helpers.tiny_jobs import shared
+from helpers.tiny_jobs import images_of, on_backbone, shared
 from samix.config.data import DataConfig
 from samix.config.detection import DetectionConfig, DetectorConfig, SceneConfig
 from samix.config.networks import BackboneConfig
 from samix.config.training import OptimizerConfig
 from samix.core.weights import save_weights
-from samix.data import prepare
 from samix.detection.evaluate import coco_metrics
-from samix.detection.model import build_detector
+from samix.detection.faster_rcnn_c4 import build_faster_rcnn_c4
 from samix.detection.predict import predict
 from samix.detection.provide import provide_scenes
 from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.detection import SHOWN, DetectionJob, read_split, train_detector
 from samix.training import run_job
 
-MODEL = TINY.model_copy(update={"backbone": BackboneConfig(channels=(16, 16, 16, 16))})
+BACKBONE = BackboneConfig(channels=(16, 16, 16, 16))
 CONFIG = {
     "scenes": SceneConfig(train=8, test=10, size=64, objects=(1, 2), object_size=(20, 30)),
     "detector": DetectorConfig(min_size=(64,), max_size=64),
@@ -31,7 +29,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def digits():
-    return prepare(DataConfig(source="digits", image_size=16), seed=0)
+    return images_of(DataConfig(source="digits", image_size=16))
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +39,13 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scenes(digits, config):
-    return provide_scenes(digits.card, digits.manifest, config, seed=0)
+    return provide_scenes(digits, config, seed=0)
 
 
 @pytest.fixture
 def job_of(digits, config, scenes):
     def job_of(folder, weights=None, **options):
-        fields = shared(folder, **options) | {"card": digits.card, "model": MODEL}
-        del fields["manifest"]
+        fields = on_backbone(shared(folder, **options)) | {"images": digits, "backbone": BACKBONE}
         return DetectionJob(**fields, scenes=scenes, weights=weights, config=config)
 
     return job_of
@@ -63,12 +60,12 @@ def test_result_is_a_detector_with_its_figures(tmp_path, job_of, scenes, digits,
     assert about["history"][-1]["step"] == 6
     assert {"loss", "loss_classifier", "loss_objectness"} <= about["history"][-1].keys()
 
-    detector = build_detector(
-        start_backbone(MODEL.backbone, seed=0),
+    detector = build_faster_rcnn_c4(
+        start_backbone(BACKBONE, seed=0),
         len(about["classes"]),
         config.detector,
-        mean=digits.card["mean"],
-        std=digits.card["std"],
+        mean=digits.statistics[0],
+        std=digits.statistics[1],
     )
     detector.load_state_dict(result.load())
     pictures = read_split(scenes, "test", about["classes"])
@@ -108,7 +105,7 @@ def test_given_weights_are_where_the_detector_starts(tmp_path, job_of):
     path = tmp_path / "backbone.safetensors"
     runs = {}
     for seed in (5, 6):  # the run's own initial weights, then others
-        backbone = start_backbone(MODEL.backbone, seed)
+        backbone = start_backbone(BACKBONE, seed)
         weights = save_weights(path, prefixed(backbone, "backbone."), {"kind": "backbone"})
         runs[seed] = run_job(train_detector, job_of(tmp_path / str(seed), weights)).metadata["history"]
     scratch = run_job(train_detector, job_of(tmp_path / "scratch")).metadata["history"]

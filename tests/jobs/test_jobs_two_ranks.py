@@ -7,15 +7,14 @@ from helpers.job_ranks import train_and_tell
 from helpers.tiny_jobs import MODEL, samix_job
 from samix.config.mixing import ClusterConfig
 from samix.jobs.build import start_backbone
-from samix.training import run_job
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory):
+def job(tmp_path_factory, two_ranks):
     job = samix_job(tmp_path_factory.mktemp("two"), devices=2)
-    run_job(train_and_tell, job)
+    two_ranks.run_job(train_and_tell, job)
     return job
 
 
@@ -56,11 +55,11 @@ def test_weights_come_back_through_the_file(job, ranks):
     }
 
 
-def test_clusters_that_are_renewed_and_a_mixer_that_rests_are_equal_on_the_ranks(tmp_path):
+def test_clusters_that_are_renewed_and_a_mixer_that_rests_are_equal_on_the_ranks(tmp_path, two_ranks):
     """Rank 0's k-means counts, and all ranks leave the Mixer out of the same steps."""
     mixer = {"cluster": ClusterConfig(kmeans_epochs=(1,)), "switch_off": 0.5}
     job = samix_job(tmp_path, devices=2, mixer=mixer)
-    run_job(train_and_tell, job)
+    two_ranks.run_job(train_and_tell, job)
     ranks = torch.load(job.work_dir / "ranks.pt", weights_only=True)
     for name, both in (ranks["parameters"] | ranks["labels"]).items():
         assert torch.equal(both[0], both[1]), name

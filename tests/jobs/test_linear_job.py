@@ -6,13 +6,12 @@ import torch
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
-from helpers.tiny_jobs import IMAGES, MODEL, digits, shared
+from helpers.tiny_jobs import IMAGES, MODEL, digits, on_backbone, shared
 from samix.config.stages import LinearEvaluationConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
-from samix.data import Normalize, open_images
-from samix.jobs import linear
+from samix.data import LabelledBatches, Normalize
 from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.linear import LinearJob, evaluate_linear
 from samix.training import run_job
@@ -23,7 +22,7 @@ EPOCHS = 12
 def linear_job(folder, augmentation="none", weights=None, **config):
     settings = {"batch_size": 16, "knn_neighbours": 5, "epochs": EPOCHS, **config}
     return LinearJob(
-        **shared(folder),
+        **on_backbone(shared(folder)),
         weights=weights,
         config=LinearEvaluationConfig(
             augmentation=augmentation,
@@ -42,7 +41,7 @@ def results(tmp_path_factory):
 def features_of(split):
     """Features by a plain forward of the untrained backbone, with the labels."""
     card = digits().card
-    store = open_images(card, digits().manifest, split)
+    store = digits().open(split)
     images = Normalize(card["mean"], card["std"])(store.fetch(torch.arange(len(store))))
     with torch.no_grad():
         return start_backbone(MODEL.backbone, seed=5).eval()(images).pooled, store.labels
@@ -55,12 +54,15 @@ def test_figures_are_those_of_the_head_of_the_result(results, augmentation):
     logits = features @ head["weight"].T + head["bias"]
     top1 = 100 * (logits.argmax(1) == labels).double().mean().item()
     in_five = (logits.topk(5, dim=1).indices == labels[:, None]).any(1)
-    assert about["top1"]["last"] == pytest.approx(top1, abs=1e-3)
-    assert about["top5"]["last"] == pytest.approx(100 * in_five.double().mean().item(), abs=1e-3)
+    figures = about["figures"]["linear"]
+    assert figures["top1_last"] == pytest.approx(top1, abs=1e-3)
+    assert about["history"][-1]["val_top5"] == pytest.approx(100 * in_five.double().mean().item(), abs=1e-3)
     assert about["confusion"] == confusion_matrix(labels, logits.argmax(1), labels=range(10)).tolist()
     curve = [row["val_top1"] for row in about["history"] if "val_top1" in row]
     assert len(curve) == EPOCHS
-    assert about["top1"] == {"last": curve[-1], "median": pytest.approx(np.median(curve[-10:]))}
+    assert figures["top1_last"] == curve[-1] and figures["top1"] == pytest.approx(np.median(curve[-10:]))
+    fives = [row["val_top5"] for row in about["history"] if "val_top5" in row]
+    assert figures["top5"] == pytest.approx(np.median(fives[-10:]))
     assert about["kind"] == "linear" and set(head) == {"weight", "bias"}
 
 
@@ -74,14 +76,14 @@ def test_knn_is_that_of_the_features(results):
     reference.fit(train / train.norm(dim=1, keepdim=True), labels)
     score = reference.score(test / test.norm(dim=1, keepdim=True), true)
     for result in results.values():
-        assert result.metadata["knn_top1"] == pytest.approx(100 * score, abs=1e-3)
+        assert result.metadata["figures"]["knn"] == {"top1": pytest.approx(100 * score, abs=1e-3)}
     assert score > 0.2
 
 
 def test_training_helps(results):
     history = results["none"].metadata["history"]
     assert history[-1]["loss"] < 0.9 * history[0]["loss"]
-    assert results["none"].metadata["top1"]["last"] > 25
+    assert results["none"].metadata["figures"]["linear"]["top1_last"] > 25
 
 
 def test_augmented_images_give_other_features_every_epoch(results):
@@ -92,13 +94,13 @@ def test_augmented_images_give_other_features_every_epoch(results):
 def test_cached_features_equal_those_from_images(tmp_path, monkeypatch, results):
     """The same un-augmented images through the frozen backbone at every step."""
 
-    def batches(job, store, features, cached):
-        assert not cached
-        card = job.card
-        normalize = Normalize(card["mean"], card["std"])
-        return linear.LabelledBatches(store, lambda x, _: normalize(x), job.config.batch_size, job.seed)
+    def batches(frozen):
+        assert frozen.config.augmentation == "crop_flip"
+        normalize = Normalize(frozen.card["mean"], frozen.card["std"])
+        size = frozen.config.batch_size
+        return LabelledBatches(frozen.stores["train"], lambda x, _: normalize(x), size, frozen.seed)
 
-    monkeypatch.setattr(linear, "_batches", batches)
+    monkeypatch.setattr("samix.evaluation.probe._batches", batches)
     found = run_job(evaluate_linear, linear_job(tmp_path, "crop_flip")).load("head.")
     for name, value in results["none"].load("head.").items():
         torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-3)
@@ -123,6 +125,11 @@ def test_given_weights_are_those_that_are_probed(tmp_path, results):
 )
 def test_sizes_beyond_the_data_stop_before_an_image_is_read(tmp_path, monkeypatch, config, message):
     assert IMAGES == 64
-    monkeypatch.setattr(linear, "open_images", None)
+    monkeypatch.setattr("samix.data.Images.open", None)
     with pytest.raises(ConfigError, match=message):
         run_job(evaluate_linear, linear_job(tmp_path, **config))
+
+
+def test_protocols_are_those_of_the_configuration(tmp_path):
+    result = run_job(evaluate_linear, linear_job(tmp_path, protocols=(), epochs=1))
+    assert result.metadata["figures"].keys() == {"linear"}

@@ -7,12 +7,12 @@ from accelerate import Accelerator
 from helpers.tiny_jobs import IMAGES, MODEL, digits, pseudo_labels, samix_job, shared
 from samix.config.mixing import ClusterConfig, PolicyConfig
 from samix.core.errors import ConfigError, DataError
-from samix.data import Normalize, open_images
+from samix.data import Normalize
 from samix.jobs import moco
 from samix.jobs.build import start_backbone, start_encoder
 from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
-from samix.learners.labels import OnlineLabels
-from samix.learners.mixer_training import InstanceMixerTraining
+from samix.methods.labels import OnlineLabels
+from samix.methods.mixer_training import MixerTraining
 from samix.mixup import SAMixP
 from samix.nn import build_backbone
 from samix.training import run_job
@@ -95,13 +95,13 @@ def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
     assert "mask_error" in bundle.metadata["history"][-1]
     learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(bundle.path)
     pairs = (
-        (policy.backbone, learner.momentum_encoder.backbone),
+        (policy.backbone, learner.method.momentum_encoder.backbone),
         (policy.mixer, learner.mixer_training.mixer),
     )
     for part, expected in pairs:
         for name, value in expected.state_dict().items():
             assert torch.equal(part.state_dict()[name], value), name
-    own = learner.encoder.backbone.net.conv1.weight
+    own = learner.method.encoder.backbone.net.conv1.weight
     assert not torch.equal(policy.backbone.net.conv1.weight, own)
 
 
@@ -144,23 +144,23 @@ def test_labels_are_those_that_were_asked_for(by_source):
 def test_online_labels_start_with_the_keys_of_the_first_encoder(tmp_path):
     """Of the images as they are, with the pseudo labels of the stage before."""
     job = samix_job(tmp_path)
-    store = open_images(job.card, job.manifest, "train")
+    store = job.images.open("train")
     encoder = start_encoder(job.model, job.seed)
     learner = moco._learner(job, store, Accelerator(cpu=True))
-    images = Normalize.for_data(job.card)(store.fetch(torch.arange(7)))
+    images = Normalize.for_data(job.images.card)(store.fetch(torch.arange(7)))
     keys = encoder.eval()(images).projection
     torch.testing.assert_close(learner.labels.memory.features[:7], keys, atol=1e-5, rtol=1e-5)
     given = torch.tensor(job.pseudo_labels["pseudo_label"].to_numpy())
     assert torch.equal(learner.labels.labels, given)
-    assert learner.encoder.training
+    assert learner.method.encoder.training
 
 
 def test_filtered_negatives_need_labels_without_a_cluster_head(tmp_path):
     learner = learner_of(samix_job(tmp_path, "instance", epochs=1, mixer={"filter_negatives": True}))
     assert isinstance(learner.labels, OnlineLabels)
-    assert isinstance(learner.mixer_training, InstanceMixerTraining)
-    assert sorted(learner.queue.index.tolist()) == sorted(set(learner.queue.index.tolist()))
-    assert learner.queue.index.min() >= 0  # two batches of other images each: the queue is full
+    assert isinstance(learner.mixer_training, MixerTraining)
+    assert sorted(learner.method.queue.index.tolist()) == sorted(set(learner.method.queue.index.tolist()))
+    assert learner.method.queue.index.min() >= 0  # two batches of other images each: the queue is full
 
 
 @pytest.mark.parametrize(
@@ -174,15 +174,13 @@ def test_cross_view_reaches_the_learner(tmp_path):
     swapped = MODEL.model_copy(update={"moco": MODEL.moco.model_copy(update={"cross_view": "swap"})})
     fields = shared(tmp_path) | {"model": swapped}
     job = MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="mixup"))
-    assert learner_of(job).config.cross_view == "swap"
+    assert learner_of(job).method.config.cross_view == "swap"
 
 
 def test_equal_seeds_give_equal_results_and_others_do_not(results, tmp_path):
     again = run_job(train_encoder, moco_job(tmp_path, "mixup"))
     assert again.path.read_bytes() == results["mixup"].path.read_bytes()
-    other = MoCoJob(
-        **(shared(tmp_path, label="other") | {"seed": 6}), epochs=1, policy=PolicyConfig(name="mixup")
-    )
+    other = MoCoJob(**shared(tmp_path, label="other", seed=6), epochs=1, policy=PolicyConfig(name="mixup"))
     found = run_job(train_encoder, other).load("backbone.")["net.conv1.weight"]
     assert not torch.equal(found, again.load("backbone.")["net.conv1.weight"])
 
@@ -200,6 +198,6 @@ def test_pseudo_labels_of_other_images_stop_the_job(tmp_path):
 def test_a_queue_longer_than_the_data_stops_the_job_before_it_reads_an_image(tmp_path, monkeypatch):
     long = MODEL.moco.model_copy(update={"queue": 128})
     fields = shared(tmp_path) | {"model": MODEL.model_copy(update={"moco": long})}
-    monkeypatch.setattr("samix.jobs.moco.open_images", None)
+    monkeypatch.setattr("samix.data.Images.open", None)
     with pytest.raises(ConfigError, match=r"moco.queue \(128\) is longer than the data set"):
         run_job(train_encoder, MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="none")))

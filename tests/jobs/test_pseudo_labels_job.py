@@ -11,7 +11,6 @@ from samix.config.stages import PseudoLabelsConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile, save_weights
-from samix.data import open_images
 from samix.jobs import pseudo_labels
 from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.pseudo_labels import PseudoLabelsJob, agreement, make_pseudo_labels
@@ -58,7 +57,7 @@ def test_result_holds_labels_centroids_and_the_encoder(results, init):
 @pytest.mark.parametrize("init", ["random", "moco"])
 def test_history_ends_with_the_agreement_of_the_labels_of_the_result(results, init):
     history, labels = results[init].metadata["history"], results[init].load("labels")[""]
-    true = open_images(digits().card, digits().manifest, "train").labels
+    true = digits().open("train").labels
     last = history[-1]
     assert last["step"] == 8 and [row["step"] for row in history if "nmi" in row] == [4, 8]
     assert last["nmi"] == pytest.approx(normalized_mutual_info_score(true, labels), abs=1e-6)
@@ -121,7 +120,7 @@ def test_agreement_is_one_for_renamed_labels():
 
 
 def test_clusters_that_the_images_cannot_fill_stop_before_any_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(pseudo_labels, "open_images", None)
+    monkeypatch.setattr("samix.data.Images.open", None)
     with pytest.raises(
         ConfigError, match="clusters: 40 of min_cluster: 2 members need more than the 64 images"
     ):

@@ -1,5 +1,7 @@
 """A job that is stopped, or killed, ends where it would have ended."""
 
+import signal
+
 import pytest
 import torch
 
@@ -8,9 +10,10 @@ from helpers.stopped import Stop, Stopper, require_equal
 from helpers.tiny_jobs import samix_job
 from samix.clustering.memory import ODCMemory
 from samix.config.mixing import ClusterConfig
+from samix.data import TwoViewBatches
 from samix.jobs import moco
 from samix.jobs.moco import pretrain_mixer
-from samix.learners.mixer_training import ClusterMixerTraining
+from samix.methods.mixer_training import ClusterMixerTraining
 from samix.training import run_job
 
 
@@ -27,10 +30,23 @@ def last_checkpoint(folder, **options):
     return states[0]
 
 
+RENEWED = {"cluster": ClusterConfig(kmeans_epochs=(1,))}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """What jobs end with that nothing stops: one as it is, one whose clusters are renewed."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return {
+        "plain": last_checkpoint(folder / "plain"),
+        "renewed": last_checkpoint(folder / "renewed", mixer=RENEWED),
+    }
+
+
 @pytest.mark.parametrize("stop", [2, 4, 6])
-def test_weights_optimisers_and_history_equal_those_of_an_uninterrupted_job(tmp_path, stop):
+def test_weights_optimisers_and_history_equal_those_of_an_uninterrupted_job(tmp_path, uninterrupted, stop):
     """8 steps, checkpoints at 3 and 6: stopped before the first, between them, right after one."""
-    expected = last_checkpoint(tmp_path / "one")
+    expected = uninterrupted["plain"]
     with pytest.raises(Stop):
         last_checkpoint(tmp_path / "two", sink=Stopper(stop))
     found = last_checkpoint(tmp_path / "two")
@@ -47,14 +63,13 @@ def test_weights_optimisers_and_history_equal_those_of_an_uninterrupted_job(tmp_
     assert len(optimizers) == 2 and len(history) > 3
 
 
-RENEWED = {"cluster": ClusterConfig(kmeans_epochs=(1,))}
-
-
 @pytest.mark.parametrize(("checkpoint_every", "stop"), [(3, 4), (3, 5), (4, 4), (4, 6), (5, 7)])
-def test_clusters_are_renewed_once_however_often_the_job_is_stopped(tmp_path, checkpoint_every, stop):
+def test_clusters_are_renewed_once_however_often_the_job_is_stopped(
+    tmp_path, uninterrupted, checkpoint_every, stop
+):
     """Epoch 1 begins at step 4: the checkpoint lies before it, right there, or behind it."""
     options = {"mixer": RENEWED, "checkpoint_every": checkpoint_every}
-    expected = last_checkpoint(tmp_path / "one", **options)
+    expected = uninterrupted["renewed"]
     with pytest.raises(Stop):
         last_checkpoint(tmp_path / "two", sink=Stopper(stop), **options)
     found = last_checkpoint(tmp_path / "two", **options)
@@ -90,24 +105,32 @@ def test_renewed_clusters_come_from_the_keys_of_that_step(tmp_path, monkeypatch)
     assert top1[4] < 0.6  # nothing is known of the new clusters
 
 
-def run(folder, dies_at):
-    """Exit status and the steps that were trained."""
-    process = run_helper("killed_job", folder, dies_at)
-    lines = process.stdout.splitlines()
-    return process.returncode, [int(line.split()[1]) for line in lines if line.startswith("step ")]
+@pytest.fixture
+def trained_steps(monkeypatch):
+    """Trains the job in a folder and returns the steps that it took."""
+    steps, load = [], TwoViewBatches.load
+    monkeypatch.setattr(TwoViewBatches, "load", lambda self, ctx: steps.append(ctx.step) or load(self, ctx))
+
+    def train(folder):
+        steps.clear()
+        run_job(pretrain_mixer, samix_job(folder))
+        return list(steps)
+
+    return train
 
 
 @pytest.mark.slow
-def test_a_killed_job_goes_on_and_writes_the_same_bytes(tmp_path):
-    assert run(tmp_path / "one", -1) == (0, list(range(8)))
-    assert run(tmp_path / "two", 4) == (-9, list(range(4)))
+def test_a_killed_job_goes_on_and_writes_the_same_bytes(tmp_path, trained_steps):
+    assert trained_steps(tmp_path / "one") == list(range(8))
+    killed = run_helper("killed_job", tmp_path / "two", 4)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     folder = tmp_path / "two" / "tiny_jobs"
     assert [path.name for path in folder.iterdir()] == ["fit.checkpoint.pt"]
-    assert run(tmp_path / "two", -1) == (0, list(range(3, 8)))  # from the checkpoint after three steps
+    assert trained_steps(tmp_path / "two") == list(range(3, 8))  # from the checkpoint after three steps
     assert {path.name for path in folder.iterdir()} == {"result.safetensors", "fit.timing.json"}
     result = (tmp_path / "one" / "tiny_jobs" / "result.safetensors").read_bytes()
     assert (folder / "result.safetensors").read_bytes() == result
-    assert run(tmp_path / "two", -1) == (0, [])  # and a finished one is not trained again
+    assert trained_steps(tmp_path / "two") == []  # and a finished one is not trained again
 
 
 def test_a_finished_job_leaves_its_result_alone(tmp_path):

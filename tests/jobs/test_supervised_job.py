@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from helpers.stopped import Stop, Stopper, require_equal
 from helpers.tiny_jobs import IMAGES, MODEL, SUPERVISED, digits, supervised_job
 from samix.core.errors import ConfigError
-from samix.data import Normalize, open_images
+from samix.data import Normalize
 from samix.jobs import supervised
 from samix.jobs.build import start_backbone
 from samix.jobs.supervised import headline, pretrain_mixer, train_classifier, validation
@@ -130,8 +130,8 @@ def test_bundle_is_used_frozen(bundle, tmp_path):
 
 def test_accuracies_by_counting(tmp_path):
     job = supervised_job(tmp_path)
-    learner, store = supervised.build_supervised(job).eval(), open_images(job.card, job.manifest, "test")
-    normalize = Normalize.for_data(job.card)
+    learner, store = supervised.build_supervised(job).eval(), job.images.open("test")
+    normalize = Normalize.for_data(job.images.card)
     found = validation(learner, store, normalize)(learner, None)
     images = normalize(store.fetch(torch.arange(len(store))))
     networks = {"q": learner.classifier, "k": learner.momentum_classifier}
@@ -189,7 +189,7 @@ def test_heads_and_host_options_reach_the_learner(tmp_path):
 
 
 def test_a_batch_larger_than_the_data_stops_the_job_before_it_reads_an_image(tmp_path, monkeypatch):
-    monkeypatch.setattr("samix.jobs.supervised.open_images", None)
+    monkeypatch.setattr("samix.data.Images.open", None)
     job = supervised_job(tmp_path, host={"batch_size": 65})
     with pytest.raises(ConfigError, match=f"supervised.batch_size is 65, but there are {IMAGES} training"):
         run_job(train_classifier, job)
@@ -204,10 +204,10 @@ def test_a_mixer_that_rests_is_told_to_the_launcher(tmp_path, mixer, skips):
 
 
 @pytest.mark.slow
-def test_two_ranks_get_to_the_end_though_the_mixer_rests(tmp_path):
+def test_two_ranks_get_to_the_end_though_the_mixer_rests(tmp_path, two_ranks):
     """Each mixes its own images at its own lam; a rank that left the Mixer out alone would wait for ever."""
     job = supervised_job(tmp_path, devices=2, mixer={"switch_off": 0.5})
-    result = run_job(train_classifier, job)
+    result = two_ranks.run_job(train_classifier, job)
     trained_in = ["mixer_local" in row for row in result.metadata["history"]]
     assert result.metadata["history"][-1]["step"] == 8
     assert any(trained_in) and not all(trained_in)

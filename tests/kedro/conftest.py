@@ -15,9 +15,8 @@ CONF = HERE.parents[1] / "conf/base"
 class Project:
     """Runs pipelines of the tiny project and looks into its store."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.uri = f"sqlite:///{path}/mlruns.db"
+    def __init__(self, path: Path, uri: str):
+        self.path, self.uri = path, uri
 
     def run(self, *names, env=None, runner=None, **params):
         with settings.SESSION_CLASS.create(self.path, env=env, runtime_params=params) as session:
@@ -33,14 +32,14 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
+def tiny(tmp_path_factory, new_store):
     path = tmp_path_factory.mktemp("kedro") / "tiny"
     shutil.copytree(HERE / "project", path)
     for name in ("catalog.yml", "mlflow.yml"):
         shutil.copy(CONF / name, path / "conf/base")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield Project(path)
+        yield Project(path, new_store(path / "mlruns.db"))
 
 
 @pytest.fixture

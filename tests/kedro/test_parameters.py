@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from kedro.pipeline import Node, Pipeline
 
+from samix.config.comparison import ComparisonConfig
 from samix.config.stages import SSLTrainingConfig
-from samix.config.trials import AblationConfig
 from samix.core.errors import ConfigError
 from samix.kedro.parameters import check_parameters, declared_types
 
@@ -65,8 +65,12 @@ def test_an_unknown_nested_key_is_named_with_its_neighbours():
             "ssl_training.epochs = 0: Input should be greater than or equal to 1.",
         ),
         (
-            {"ssl_training": {"policy": {"name": "cut"}}},
-            "ssl_training.policy.name = 'cut': Input should be 'none', ",
+            {"ssl_training": {"policy": {"name": "cutmx"}}},
+            "ssl_training.policy.name = 'cutmx': unknown. Did you mean 'cutmix'",
+        ),
+        (
+            {"ssl_training": {"policy": {"name": "gridmix", "options": {"cell": 4}}}},
+            "ssl_training.policy.options.cell: unknown. Did you mean 'cells'? Known: cells, form.",
         ),
         ({"ssl_training": {"epochs": "ten"}}, "ssl_training.epochs = 'ten': Input should be a valid integer"),
         ({"ssl_training": 3}, "ssl_training = 3: Input should be a valid dictionary"),
@@ -84,12 +88,12 @@ def test_all_mistakes_come_at_once():
     assert len(text.splitlines()) == 5
 
 
-def compare(config: AblationConfig) -> None:
+def compare(config: ComparisonConfig) -> None:
     """A node with a list of models."""
 
 
-def test_a_mistake_inside_a_list_is_named_by_its_place():
+def test_a_mistake_inside_a_list_is_named_by_its_place_and_name():
     pipelines = [Pipeline([Node(compare, "params:ablation", None)])]
     variants = [{"name": "one"}, {"name": "two", "changes": {}, "hots": "ssl"}]
-    with pytest.raises(ConfigError, match=r"ablation\.variants\.1\.hots: unknown\. .*host"):
+    with pytest.raises(ConfigError, match=r"ablation\.variants\.1 = .*: entry two: hots: unknown; .* host"):
         check_parameters({"ablation": {"variants": variants}}, pipelines)

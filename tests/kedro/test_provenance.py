@@ -2,8 +2,8 @@
 
 import subprocess
 
-from samix.kedro.config_loader import beside
-from samix.kedro.provenance import command, commit, flatten, versions
+from samix.kedro.config_loader import ProjectConfigLoader, beside
+from samix.kedro.provenance import command, commit, flatten
 
 RUN_PARAMS = {
     "pipeline_names": None,
@@ -59,13 +59,18 @@ def test_the_commit_is_dirty_after_a_change(tmp_path):
     assert commit(tmp_path) == {"commit": head, "dirty": "true"}
 
 
-def test_versions_name_what_is_missing(monkeypatch):
-    monkeypatch.setattr("samix.kedro.provenance._PACKAGES", ("torch", "no-such-package"))
-    found = versions()
-    assert found["torch"][0].isdigit()
-    assert found["no-such-package"] == "not installed"
-
-
 def test_artifacts_lie_beside_a_file_and_with_a_server_where_it_says(tmp_path):
     assert beside(f"sqlite:///{tmp_path}/runs.db", "mlartifacts") == str(tmp_path / "mlartifacts")
     assert beside("https://mlflow.example.invalid", "mlartifacts") is None
+
+
+def test_each_project_has_its_own_root_in_one_process(tmp_path):
+    loaders = {}
+    for name in ("one", "two"):
+        conf = tmp_path / name / "conf/base"
+        conf.mkdir(parents=True)
+        (tmp_path / name / "pyproject.toml").write_text("[tool.kedro]\n")
+        (conf / "parameters.yml").write_text("folder: ${project:data}\n")
+        loaders[name] = ProjectConfigLoader(str(conf.parent), base_env="base", default_run_env="base")
+    found = {name: loader["parameters"]["folder"] for name, loader in loaders.items()}
+    assert found == {name: str(tmp_path / name / "data") for name in loaders}

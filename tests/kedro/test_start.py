@@ -32,6 +32,21 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
 
+CHECK = """
+import sys
+
+from samix import settings
+from samix.kedro.config_loader import ProjectConfigLoader
+from samix.kedro.parameters import check_parameters
+from samix.pipeline_registry import register_pipelines
+
+given = {"sl_training": {"policy": {"name": sys.argv[1]}}, "ssl_training": {"policy": {"name": "none"}}}
+loader = ProjectConfigLoader("conf", runtime_params=given, **settings.CONFIG_LOADER_ARGS)
+check_parameters(loader["parameters"], register_pipelines().values())
+print(sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
 def hooks_of(kind):
     """Hook name -> the arguments it asks Kedro for."""
     found = {name: method for name, method in inspect.getmembers(kind, inspect.isfunction)}
@@ -51,6 +66,14 @@ def test_the_list_of_pipelines_imports_nothing_heavy():
     loaded = done.stdout.splitlines()[-1]
     assert '"kedro_viz"' in loaded  # the plugins' commands are there
     assert not [name for name in HEAVY if f'"{name}"' in loaded]
+
+
+@pytest.mark.parametrize("policy", ["cutmix", "samix_p"])
+def test_the_check_of_parameters_imports_nothing_heavy(policy):
+    done = subprocess.run([sys.executable, "-c", CHECK, policy], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "'kedro'" in done.stdout
+    assert not [name for name in HEAVY if f"'{name}'" in done.stdout]
 
 
 def test_the_nodes_keep_their_typed_parameters():

@@ -10,8 +10,8 @@ from samix.kedro.tracking import MlflowSink, stage_sink
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/runs.db"
+def store(tmp_path_factory, new_store):
+    return new_store(tmp_path_factory.mktemp("store") / "runs.db")
 
 
 @pytest.fixture

@@ -1,22 +1,23 @@
 """AdAutoMix: its network, its mixes and its losses against loops in float64."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from helpers.mixing import mixed_pairs
+from helpers.steps import step_of
 from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
-from samix.learners.supervised import Supervised, head_names, plain_weight
-from samix.learners.supervised_mixer import AdversarialTraining
-from samix.mixup import AdAutoMix, Guides, Seen
-from samix.mixup.adautomix import AdversarialMixer, draw_shares
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.supervised import Supervised, head_names, plain_weight
+from samix.mixup import AdAutoMix, ImageInfo, PairInfo
+from samix.mixup.policies.adautomix import AdversarialMixer, draw_shares
 from samix.nn import Classifier, build_backbone
 
 CHANNELS, SIZE = 6, (8, 6)
@@ -32,8 +33,8 @@ def policy_of(**options):
 
 
 def mixed(policy, images, maps, seed=0):
-    guides = Guides(Seen(maps=maps))
-    return policy(images, images, 0.5, generator=np.random.default_rng(seed), guides=guides)
+    """seed: or a generator."""
+    return mixed_pairs(policy, images, images, 0.5, seed, info=PairInfo(ImageInfo(maps=maps)))
 
 
 def masks_by_loops(net, maps, shares):
@@ -66,7 +67,7 @@ def test_masks_are_the_formula(float64, k):
     for parameter in net.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     maps, shares = torch.randn(k, 2, CHANNELS, 3, 2), [0.5, 0.2, 0.3][:k]
-    got = net(maps, shares, (3, 2))
+    got = net(maps, torch.tensor(shares), (3, 2))
     torch.testing.assert_close(got[:, :, 0], masks_by_loops(net, maps, shares), atol=1e-9, rtol=0)
 
 
@@ -77,15 +78,20 @@ def test_what_every_mix_promises(n, seed, k, rest):
     before = images.clone()
     out = mixed(policy_of(parents=k, random_parents=rest), images, torch.randn(n, CHANNELS, 4, 3), seed)
     assert torch.equal(images, before) and out.images.shape == images.shape
-    index, shares = out.parents.index, out.parents.shares
+    index, shares = out.index, out.weights
     assert shares.shape == index.shape and (2 <= len(index) <= k if rest else len(index) == k)
     torch.testing.assert_close(shares.sum(0), torch.ones(n))
     assert all(sorted(row) == list(range(n)) for row in index.tolist())
     if len(index) == 2:
-        assert index[0].tolist() == list(range(n)) and out.beside is None
-    elif out.beside is not None:
-        weight, linear = out.beside
-        assert weight == 0.5 and torch.equal(linear.parents.index, index)
+        assert index[0].tolist() == list(range(n)) and out.extra is None
+        assert out.own_first and out.mask.shape == (n, 1, *SIZE)
+    else:
+        assert not out.own_first and out.mask.shape == (len(index), n, 1, *SIZE)
+        torch.testing.assert_close(out.mask.sum(0), torch.ones(n, 1, *SIZE))
+        torch.testing.assert_close(out.images, (out.mask * images[index]).sum(0))
+    if out.extra is not None:
+        weight, linear = out.extra
+        assert weight == 0.5 and torch.equal(linear.index, index) and torch.equal(linear.weights, shares)
         want = sum(share * images[rows] for rows, share in zip(index, shares[:, 0], strict=True))
         torch.testing.assert_close(linear.images, want)
     low, high = images[index].amin(0), images[index].amax(0)
@@ -95,12 +101,12 @@ def test_what_every_mix_promises(n, seed, k, rest):
 def test_one_large_share_means_a_linear_mix():
     images = torch.rand(4, 3, *SIZE)
     out = mixed(policy_of(lam_margin=0.49), images, torch.randn(4, CHANNELS, 4, 3), seed=3)
-    assert out.parents.shares.max() > 0.51 and out.beside is None
-    want = sum(s * images[rows] for rows, s in zip(out.parents.index, out.parents.shares[:, 0], strict=True))
+    assert out.weights.max() > 0.51 and out.extra is None
+    want = sum(s * images[rows] for rows, s in zip(out.index, out.weights[:, 0], strict=True))
     torch.testing.assert_close(out.images, want)
 
 
-def test_maps_are_asked_for():
+def test_maps_are_required():
     with pytest.raises(ValueError, match="feature maps"):
         mixed(policy_of(), torch.rand(2, 3, *SIZE), None)
 
@@ -128,12 +134,13 @@ def step(learner, number):
     images = torch.randn(BATCH, 3, 16, 16, generator=torch.Generator().manual_seed(number))
     images = images.to(torch.get_default_dtype())
     ctx = StepContext(seed=0, step=number, total_steps=10, epoch=0)
-    return learner(Labelled(images, torch.tensor([0, 1, 2, 1]), torch.arange(BATCH)), ctx), images, ctx
+    batch = Labelled(images, torch.tensor([0, 1, 2, 1]), torch.arange(BATCH))
+    return step_of(learner, batch, ctx), images, ctx
 
 
 @pytest.mark.parametrize("cosine", ["similar", "as_released"])
 @pytest.mark.parametrize("number", [2, 3])
-def test_the_networks_loss_takes_turns(float64, monkeypatch, number, cosine):
+def test_the_networks_loss_alternates(float64, monkeypatch, number, cosine):
     """-b CE -+ (1 - b) cos in even steps, CE in odd ones, through the momentum network; by loops."""
     learner = learner_of(cosine=cosine, balance=0.3)
     found = []
@@ -142,20 +149,20 @@ def test_the_networks_loss_takes_turns(float64, monkeypatch, number, cosine):
         learner.mixer_training, "losses", lambda *a: found.append((a, real(*a))) or found[-1][1]
     )
     _, images, ctx = step(learner, number)
-    (host, _), (loss, metrics) = found[0]
+    (inputs, *_), (loss, metrics) = found[0]
     shares = draw_shares(learner.policy.config, ctx.numpy_generator("policy"))
     scalars = ctx.numpy_generator("mixer")
     rows = [scalars.permutation(BATCH) for _ in shares]
     net = learner.momentum_classifier
-    maps = torch.stack([host.plain.tap[row] for row in rows])
-    masks = learner.policy.mixer(maps, shares, (16, 16))
+    maps = torch.stack([inputs.plain.tap[row] for row in rows])
+    masks = learner.policy.mixer(maps, torch.tensor(shares), (16, 16))
     pixels = sum(masks[k] * images[row] for k, row in enumerate(rows))
     logits = net.heads["mixed"](net.backbone(pixels).pooled)
-    own = net.heads["mixed"](host.plain.pooled)
+    own = net.heads["mixed"](inputs.plain.pooled)
     ce = cos = 0.0
     for i in range(BATCH):
         for k, row in enumerate(rows):
-            label = host.batch.labels[row[i]]
+            label = inputs.parents[0].targets[row[i]]
             ce += shares[k] * -(logits[i].softmax(0)[label].log()) / BATCH
             a, b = logits[i], own[row[i]]
             cos += shares[k] * (a @ b) / (a.norm() * b.norm()) / BATCH
@@ -188,22 +195,20 @@ def test_the_encoders_loss_is_the_sum_of_three(float64):
     labels = torch.tensor([0, 1, 2, 1])
     maps = again.momentum_classifier(images).tap
     plain = again.classifier.heads["plain"](again.classifier(images).pooled).log_softmax(1)
-    out = again.policy(
-        images, images, 0.5, generator=ctx.numpy_generator("policy"), guides=Guides(Seen(maps=maps))
-    )
+    out = mixed(again.policy, images, maps, ctx.numpy_generator("policy"))
 
     def mix_ce(mixed_images):
         logs = again.classifier.heads["mixed"](again.classifier(mixed_images).pooled).log_softmax(1)
         return sum(
             share[i] * -logs[i, labels[rows[i]]] / BATCH
-            for rows, share in zip(out.parents.index, out.parents.shares, strict=True)
+            for rows, share in zip(out.index, out.weights, strict=True)
             for i in range(BATCH)
         )
 
     want = (
         -plain.gather(1, labels[:, None]).mean() * 0.75
         + mix_ce(out.images)
-        + 0.25 * mix_ce(out.beside[1].images)
+        + 0.25 * mix_ce(out.extra[1].images)
     )
     got = metrics["loss"] - (metrics["mixer_global"])
     torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-6)

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
+from helpers.mixing import mixed_batch
 from helpers.no_sync import NoSync
-from samix.mixup import AlignMix, Pairing, alignmix, mix
-from samix.mixup.alignmix import alignment
+from samix.mixup import AlignMix
+from samix.mixup.policies import alignmix
+from samix.mixup.policies.alignmix import alignment
 
 
 def sinkhorn(cost, eps=0.1, most=100, tolerance=0.1):
@@ -114,14 +116,8 @@ def test_half_precision_is_transported_in_single():
 
 
 def inside(lam, seed, n=2):
-    out = mix(
-        AlignMix(),
-        torch.rand(n, 3, 8, 8),
-        Pairing(torch.arange(n).roll(1)),
-        lam,
-        generator=np.random.default_rng(seed),
-    )
-    assert out.inside.stage == -1 and out.mask is None and out.relabel is None
+    out = mixed_batch(AlignMix(), torch.rand(n, 3, 8, 8), lam, seed)
+    assert out.features.stage == -1 and out.mask is None and out.final
     return out
 
 
@@ -142,11 +138,11 @@ def test_features_are_aligned_and_mixed(lam, size):
     counts = [0, 0]
     for seed in range(60):
         out = inside(lam, seed)
-        found = out.inside.blend(first, second).flatten(2).double().numpy()
+        found = out.features.blend(first, second).flatten(2).double().numpy()
         hits = [np.allclose(found, way, atol=1e-3) for way in ways]
         assert any(hits)
         counts = [count + hit for count, hit in zip(counts, hits, strict=True)]
-        np.testing.assert_allclose(np.broadcast_to(torch.as_tensor(out.lam), 2), shares.flatten(), atol=1e-6)
+        np.testing.assert_allclose(out.weights, [shares.flatten(), 1 - shares.flatten()], atol=1e-6)
     assert stats.binomtest(counts[0], 60).pvalue > 1e-4 and sum(counts) == 60
     assert torch.equal(first, kept[0]) and torch.equal(second, kept[1])
 
@@ -157,7 +153,7 @@ def test_the_transport_gives_no_gradient():
     plan = alignment(first, second).double()
     assert not plan.requires_grad
     for seed in range(6):
-        ours = torch.autograd.grad(inside(0.3, seed).inside.blend(first, second).sum(), (first, second))
+        ours = torch.autograd.grad(inside(0.3, seed).features.blend(first, second).sum(), (first, second))
         a, b = first.flatten(2), second.flatten(2)
         ways = (0.3 * a + 0.7 * b @ plan.mT).sum(), (0.3 * a @ plan + 0.7 * b).sum()
         wanted = [torch.autograd.grad(way, (first, second), retain_graph=True) for way in ways]
@@ -170,8 +166,7 @@ def test_the_transport_gives_no_gradient():
 def test_nothing_waits_for_the_device(lam):
     out = inside(lam, 0)
     with NoSync():
-        out.inside.blend(*torch.randn(2, 2, 3, 2, 2))
+        out.features.blend(*torch.randn(2, 2, 3, 2, 2))
     images = torch.rand(2, 3, 8, 8, device="meta")
-    index = torch.arange(2, device="meta")
-    out = mix(AlignMix(), images, Pairing(index), lam, generator=np.random.default_rng(0))
-    assert out.inside.blend(*torch.randn(2, 2, 3, 2, 2, device="meta")).shape == (2, 3, 2, 2)
+    out = mixed_batch(AlignMix(), images, lam)
+    assert out.features.blend(*torch.randn(2, 2, 3, 2, 2, device="meta")).shape == (2, 3, 2, 2)

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import mixed_batch
 from helpers.no_sync import NoSync
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import save_weights
-from samix.mixup import AttentiveMix, Pairing, mix
+from samix.mixup import AttentiveMix
 from samix.nn import build_backbone
 
 TINY = BackboneConfig(channels=(4, 4, 6, 8))
@@ -39,8 +40,7 @@ def random_images(n, height, width, seed=0):
 
 
 def mixed(policy, images, lam):
-    pairing = Pairing(torch.arange(len(images), device=images.device).roll(1))
-    return mix(policy, images, pairing, lam, generator=None)
+    return mixed_batch(policy, images, lam, rng=None)
 
 
 def naive_kept(image, count, cells=7):
@@ -74,7 +74,8 @@ def test_values_cell_by_cell(lam, cells, count):
             own = (y // 2, x // 3) in kept
             assert out.mask[n, 0, y, x] == own
             assert torch.equal(out.images[n, :, y, x], images[n if own else n - 1, :, y, x])
-        assert out.lam[n].item() == pytest.approx(count / 49, abs=1e-6)
+        share = count / 49
+        assert out.weights[:, n].tolist() == pytest.approx([share, 1 - share], abs=1e-6)
 
 
 def test_sides_that_seven_does_not_divide():
@@ -83,9 +84,10 @@ def test_sides_that_seven_does_not_divide():
     out = mixed(AttentiveMix(network=Cells()), images, 0.5)
     for n in range(20):
         pixels = sum(out.mask[n, 0, y, x].item() for y, x in np.ndindex(32, 32))
-        assert out.lam[n].item() == pytest.approx(pixels / 32**2, abs=1e-6)
-        assert abs(out.lam[n].item() - 24 / 49) < 0.05
-    assert len(out.lam.unique()) > 1
+        share = pixels / 32**2
+        assert out.weights[:, n].tolist() == pytest.approx([share, 1 - share], abs=1e-6)
+        assert abs(out.weights[0, n].item() - 24 / 49) < 0.05
+    assert len(out.weights[0].unique()) > 1
 
 
 def saved(path):
@@ -166,7 +168,8 @@ def test_any_size(n, size, lam, cells):
     assert torch.equal(images, before) and torch.equal(out.images, mixed(policy, images, lam).images)
     assert out.mask.shape == (n, 1, *size) and set(out.mask.unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(out.images, torch.where(out.mask.bool(), images, images.roll(1, 0)))
-    torch.testing.assert_close(out.lam, out.mask.mean((1, 2, 3)))
+    torch.testing.assert_close(out.weights[0], out.mask.mean((1, 2, 3)))
+    assert torch.equal(out.weights[1], 1 - out.weights[0])
     if lam == 1 and cells is None:
         assert torch.equal(out.images, images)
 
@@ -174,7 +177,7 @@ def test_any_size(n, size, lam, cells):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_images_keep_their_type(dtype):
     out = mixed(AttentiveMix(network=Cells()), random_images(3, 14, 14).to(dtype), 0.4)
-    assert out.images.dtype == dtype and out.mask.dtype == out.lam.dtype == torch.float32
+    assert out.images.dtype == dtype and out.mask.dtype == out.weights.dtype == torch.float32
 
 
 def test_nothing_waits_for_the_device():

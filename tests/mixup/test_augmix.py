@@ -6,16 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import lam_of, mixed_pairs
 from samix.core.errors import ConfigError
-from samix.mixup.augmix import AugMix
-from samix.mixup.operations import ALL, PLAIN, apply
+from samix.mixup.operations import ALL, PLAIN, Operations, apply
+from samix.mixup.policies.augmix import AugMix
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.1, 0.25, 0.4)
 UNIT = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
 def mixed(policy, images, seed=0):
-    return policy(images, images.flip(0), 0.3, generator=np.random.default_rng(seed), guides=None)
+    return mixed_pairs(policy, images, images.flip(0), 0.3, seed)
 
 
 def pictures(n=4, size=(9, 12), seed=0):
@@ -38,7 +39,7 @@ def by_hand(images, names, severity, seed):
         for chain in range(3):
             row, changed = chain * n + i, (image[None] * 255).round().to(torch.uint8)
             for step in range(depths[row]):
-                changed = apply(changed, *(part[row : row + 1] for part in steps[step]))
+                changed = apply(changed, Operations(*(part[row : row + 1] for part in steps[step])))
             total += m[i] * weights[i, chain] * changed[0].double() / 255
         out.append(total)
     return torch.stack(out)
@@ -51,7 +52,7 @@ def test_image_by_image(everything, names, severity):
     before = images.clone()
     out = mixed(AugMix(**UNIT, severity=severity, all_operations=everything), images, seed=5)
     torch.testing.assert_close(out.images.double(), by_hand(images, names, severity, 5), atol=1e-5, rtol=0)
-    assert torch.equal(images, before) and out.lam == 1.0 and out.mask is None
+    assert torch.equal(images, before) and lam_of(out) == 1 and out.mask is None
 
 
 def test_normalised_images_are_looked_at_as_they_were():

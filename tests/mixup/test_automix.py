@@ -6,9 +6,9 @@ from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, PolicyCon
 from samix.config.networks import MixerConfig
 from samix.config.supervised import SupervisedMixerConfig
 from samix.jobs.build import make_policy, mixer_along
-from samix.learners.supervised_mixer import SupervisedMixerTraining
+from samix.methods.mixer_training import MixerTraining
 from samix.mixup import AutoMix, Mixer, SAMix
-from samix.mixup.automix import automix_config
+from samix.mixup.policies.automix import automix_config
 
 
 def test_its_block_is_the_papers():
@@ -37,7 +37,7 @@ def test_values_of_its_masks_by_hand(float64):
     torch.manual_seed(0)
     mixer = Mixer(4, automix_config(SupervisedMixerConfig(mixer=MixerConfig(init_std=1.0))).mixer)
     first, second = torch.randn(2, 1, 4, 2, 3)
-    got = mixer(first, second, 0.3, (4, 6), None).mask
+    got = mixer(first, second, mixer.draw(None, 0.3), (4, 6)).mask
     q, k = (mixer.query(x).flatten(2)[0] for x in (first, second))
     v = mixer.content(second).flatten()
     want = torch.zeros(4, 6)
@@ -64,7 +64,7 @@ def test_policies_say_how_their_mixer_learns():
 
 
 def test_the_job_builds_the_policy_of_its_name():
-    training = SupervisedMixerTraining(Mixer(4, MixerConfig()), SupervisedMixerConfig())
+    training = MixerTraining(Mixer(4, MixerConfig()), SupervisedMixerConfig())
     for name, kind in (("automix", AutoMix), ("samix", SAMix)):
         policy = make_policy(
             PolicyConfig(name=name), mixer=training, bundle=None, images_use=([0.0] * 3, [1.0] * 3)

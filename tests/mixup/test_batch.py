@@ -9,11 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from helpers.mixing import float32, lam_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.weights import save_weights
-from samix.mixup import Mixed, Mixer, Mixup, Policy, RandomChoice, mix_batch
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup import Mixer, Mixup, PatchUp, Policy, RandomChoice, mix_batch
+from samix.mixup.adapter import Adapter
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policy import two_parents
 from samix.nn import Classifier, build_backbone
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,27 +27,30 @@ def test_same_generator_same_batch_and_nobody_meets_itself():
     images = torch.randn(6, 3, 8, 8)
     one, two, other = (mix_batch(Mixup(), images, np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert torch.equal(one.images, two.images) and not torch.equal(one.images, other.images)
-    assert not (one.pairing.index == torch.arange(6)).any()
-    lam, index = one.mixed.lam, one.pairing.index
+    lam, index = lam_of(one.mixed), one.mixed.index[1]
+    assert sorted(index.tolist()) == list(range(6)) and not (index == torch.arange(6)).any()
+    assert one.mixed.index[0].tolist() == list(range(6)) and not one.mixed.everywhere
     torch.testing.assert_close(one.images, lam * images + (1 - lam) * images[index])
 
 
 class TwoWeights(Policy):
     """Labels whose weights differ from image to image and do not add up to 1."""
 
-    def forward(self, first, second, lam, *, generator, guides):
-        return Mixed(first, torch.tensor([0.2, 0.5, 1.0]), None, torch.tensor([0.3, 0.0, 0.9]))
+    def draw(self, rng, lam, shape):
+        return torch.tensor([[0.2, 0.5, 1.0], [0.3, 0.0, 0.9]])
+
+    def forward(self, images, others, pairing, draws, info):
+        return two_parents(images, pairing, draws)
 
 
-@pytest.mark.parametrize("policy", [Mixup(), TwoWeights()], ids=["one number", "two weights a sample"])
+@pytest.mark.parametrize("policy", [Mixup(), TwoWeights()], ids=["one number", "two weights per sample"])
 def test_loss_weighs_each_sample(policy):
     labels, logits = torch.tensor([0, 2, 1]), torch.randn(3, 4)
     batch = mix_batch(policy, torch.randn(3, 3, 4, 4), np.random.default_rng(0))
-    first = np.broadcast_to(batch.mixed.lam, 3)
-    second = 1 - first if batch.mixed.lam_second is None else batch.mixed.lam_second.numpy()
+    first, second = batch.mixed.weights.tolist()
     logs = logits.double().log_softmax(1)
     want = 0.0
-    for i, j in enumerate(batch.pairing.index.tolist()):
+    for i, j in enumerate(batch.mixed.index[1].tolist()):
         want -= (first[i] * logs[i, labels[i]] + second[i] * logs[i, labels[j]]) / 3
     torch.testing.assert_close(batch.loss(logits, labels).double(), want, atol=1e-6, rtol=1e-6)
 
@@ -79,7 +85,7 @@ def test_the_page_runs_as_it_stands(tmp_path, monkeypatch):
 def test_the_page_is_cross_entropy():
     logits, labels = torch.randn(4, 5), torch.tensor([3, 0, 1, 3])
     batch = mix_batch(Mixup(), torch.randn(4, 3, 4, 4), np.random.default_rng(1), alpha=2.0)
-    lam, partners = batch.mixed.lam, batch.pairing.of(labels)
+    lam, partners = lam_of(batch.mixed), labels[batch.mixed.index[1]]
     want = lam * F.cross_entropy(logits, labels) + (1 - lam) * F.cross_entropy(logits, partners)
     torch.testing.assert_close(batch.loss(logits, labels), want)
 
@@ -103,22 +109,45 @@ def test_the_page_of_all_policies_runs_as_it_stands():
 
 def test_a_given_lam_takes_the_place_of_the_drawn_one():
     images = torch.randn(4, 3, 8, 8)
-    assert mix_batch(Mixup(), images, np.random.default_rng(0), lam=0.3).mixed.lam == 0.3
+    assert lam_of(mix_batch(Mixup(), images, np.random.default_rng(0), lam=0.3).mixed) == float32(0.3)
     lams = np.array([0.0, 0.2, 0.7, 1.0])
     batch = mix_batch(Mixup(), images, np.random.default_rng(0), lam=lams)
-    torch.testing.assert_close(batch.mixed.lam.double(), torch.from_numpy(lams))
+    torch.testing.assert_close(batch.mixed.weights, torch.from_numpy(np.stack([lams, 1 - lams])).float())
     assert torch.equal(batch.images[3], images[3])
 
 
 class Flipped(Mixup):
     """Mixup with a rule for its pairs."""
 
-    def partners(self, seen, n, device):
+    chooses_partners = True
+
+    def choose_partners(self, info, n, device):
         return torch.arange(n, device=device).flip(0)
 
 
 def test_a_policys_own_rule_pairs():
     batch = mix_batch(Flipped(), torch.randn(4, 3, 8, 8), np.random.default_rng(0))
-    assert batch.pairing.index.tolist() == [3, 2, 1, 0] and not batch.pairing.everywhere
+    assert batch.mixed.index.tolist() == [[0, 1, 2, 3], [3, 2, 1, 0]] and not batch.mixed.everywhere
     chosen = mix_batch(RandomChoice([Flipped()], [None]), torch.randn(4, 3, 8, 8), np.random.default_rng(0))
-    assert chosen.pairing.index.tolist() == [3, 2, 1, 0]
+    assert chosen.mixed.index.tolist() == [[0, 1, 2, 3], [3, 2, 1, 0]]
+
+
+def test_a_single_image_cannot_be_mixed():
+    with pytest.raises(ValueError, match="at least two images"):
+        mix_batch(Mixup(), torch.randn(1, 3, 8, 8), np.random.default_rng(0))
+
+
+def test_sizes_inside_the_network():
+    """PatchUp's mask has the shape of the features, and the loss its share."""
+    torch.manual_seed(0)
+    classifier = Classifier(build_backbone(BackboneConfig(channels=(4, 4, 6, 8))), 3, ["mixed"], shared=False)
+    adapter = Adapter(classifier, lambda features: classifier.logits(features, "mixed"))
+    images, policy = torch.randn(4, 3, 32, 32), PatchUp()
+    shape, stages = adapter.shape(policy, 4, 32, 32), set()
+    for seed in range(12):
+        mixed = mix_batch(policy, images, np.random.default_rng(seed), shape=shape).mixed
+        stages.add(None if mixed.features is None else mixed.features.stage)
+        assert adapter.forward_mixed(policy, mixed)[0].isfinite().all()
+    assert stages == {None, 0, 1}
+    with pytest.raises(ValueError, match="PatchUp requires the shapes of the network's features"):
+        mix_batch(policy, images, np.random.default_rng(0))

@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import mixed_pairs
 from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
-from samix.mixup.base import Guides, Seen
-from samix.mixup.comixup import CoMixup
+from samix.core.step import BatchShape
+from samix.mixup import CoMixup, ImageInfo, PairInfo
 from samix.mixup.joint_masks import JointMasks, energy, find_masks
 
 
@@ -20,7 +21,8 @@ def wanted(seed, m=3, side=2, groups=1, **options):
     """A problem as the policy puts it, of random saliency."""
     saliency = torch.rand(groups, m, side, side, generator=torch.Generator().manual_seed(seed)) ** 2
     saliency = saliency / saliency.mean((2, 3), keepdim=True)
-    return CoMixup(side, **options)._wanted(saliency, np.random.default_rng(seed))
+    prior = np.log(np.random.default_rng(seed).dirichlet([2.0] * m, (groups, m)) + 1e-8)
+    return CoMixup(side, **options)._wanted(saliency, torch.from_numpy(prior).float())
 
 
 def naive_energy(problem, labels):
@@ -44,8 +46,7 @@ def naive_energy(problem, labels):
 
 
 def mixed(policy, images, saliency, seed=0):
-    guides = Guides(Seen(saliency=saliency))
-    return policy(images, images.flip(0), 0.3, generator=np.random.default_rng(seed), guides=guides)
+    return mixed_pairs(policy, images, images.flip(0), 0.3, seed, info=PairInfo(ImageInfo(saliency=saliency)))
 
 
 def batch(n, size=(16, 16), seed=0):
@@ -68,8 +69,10 @@ def test_what_the_problem_consists_of():
     """Costs are less saliency and less the log of the prior; far peaks lie 1 apart."""
     saliency = torch.full((1, 2, 4, 3), 0.5)
     saliency[0, 0, 0, 0], saliency[0, 1, 3, 2] = 6.5, 6.5
-    problem = CoMixup(eta=0.2, omega=0.25)._wanted(saliency, np.random.default_rng(7))
-    prior = np.random.default_rng(7).dirichlet([2, 2], (1, 2))
+    policy, rng = CoMixup(eta=0.2, omega=0.25), np.random.default_rng(7)
+    (group,) = policy.draw(np.random.default_rng(7), 0.3, BatchShape(2, 4, 3))
+    assert group.members.tolist() == [rng.permutation(2).tolist()]
+    problem, prior = policy._wanted(saliency, group.prior), rng.dirichlet([2, 2], (1, 2))
     for j, i in itertools.product(range(2), repeat=2):
         want = -saliency[0, i].double() - 0.2 * math.log(prior[0, j, i] + 1e-8)
         torch.testing.assert_close(problem.cost[0, j, i].double(), want, atol=1e-5, rtol=0)
@@ -145,7 +148,8 @@ def test_pixels_and_labels(n, sizes, size):
     before = images.clone(), saliency.clone()
     out = mixed(CoMixup(iterations=2), images, saliency)
     assert torch.equal(images, before[0]) and torch.equal(saliency, before[1])
-    index, shares = out.parents.index, out.parents.shares
+    index, shares = out.index, out.weights
+    assert not out.own_first and not out.everywhere
     assert index.shape == shares.shape == (max(sizes), n) and shares.dtype == torch.float32
     groups = []
     for row in range(n):
@@ -159,6 +163,9 @@ def test_pixels_and_labels(n, sizes, size):
             assert torch.equal(out.images[row, :, y, x], images[sources[y, x], :, y, x])
             block = sources[y * 4 // size[0] * size[0] // 4 :, x * 4 // size[1] * size[1] // 4 :]
             assert size != (16, 16) or sources[y, x] == block[0, 0]
+        masks = out.mask[:, row, 0]
+        assert masks.sum(0).eq(1).all()
+        assert torch.equal((masks * index[:, row, None, None]).sum(0), sources.float())
         groups.append(frozenset(own))
         assert row in own
     assert sorted(map(len, set(groups)), reverse=True) == sizes
@@ -173,15 +180,15 @@ def test_any_size(n, h, w, seed):
         CoMixup(iterations=1), images, saliency * (seed % 2), seed
     )  # half of them: no saliency at all
     assert out.images.shape == images.shape
-    torch.testing.assert_close(out.parents.shares.sum(0), torch.ones(n))
-    assert out.parents.shares.min() >= 0 and out.parents.index.max() < n
+    torch.testing.assert_close(out.weights.sum(0), torch.ones(n))
+    assert out.weights.min() >= 0 and out.index.max() < n
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_images_keep_their_type(dtype):
     images, saliency = batch(4)
     out = mixed(CoMixup(), images.to(dtype), saliency)
-    assert out.images.dtype == dtype and out.parents.shares.dtype == torch.float32
+    assert out.images.dtype == dtype and out.weights.dtype == torch.float32
 
 
 def test_masks_are_found_in_full_precision():
@@ -204,7 +211,7 @@ def test_nothing_waits_for_the_device():
 
 
 def test_it_needs_saliency():
-    assert CoMixup().needs == {"saliency"} and CoMixup().several
+    assert CoMixup().requires == {"saliency"} and CoMixup().many_parents
     with pytest.raises(ValueError, match="saliency"):
         mixed(CoMixup(), batch(3)[0], None)
 

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from helpers.mixing import lam_of, mixed_pairs
 from samix.mixup import CutMix
 
 
 def cut(first, second, lam, seed=0):
-    return CutMix()(first, second, lam, generator=np.random.default_rng(seed), guides=None)
+    return mixed_pairs(CutMix(), first, second, lam, seed)
 
 
 def parents(h, w, n=2):
@@ -31,7 +32,7 @@ def test_one_box_of_the_second(h, w, lam, seed):
     """The box has the sides the method gives it, less what the border clips, and lam is its true share."""
     out = cut(*parents(h, w), lam, seed)
     pasted = out.images.bool()
-    assert (pasted == pasted[:1, :1]).all()  # one box a batch, over all channels
+    assert (pasted == pasted[:1, :1]).all()  # one box per batch, over all channels
     rows, columns = pasted[0, 0].any(1).nonzero().flatten(), pasted[0, 0].any(0).nonzero().flatten()
     assert pasted[0, 0].sum() == len(rows) * len(columns)
     for size, hit in ((h, rows), (w, columns)):
@@ -41,8 +42,8 @@ def test_one_box_of_the_second(h, w, lam, seed):
             assert hit[-1] - hit[0] + 1 == len(hit)
             clipped = hit[0] == 0 or hit[-1] == size - 1
             assert len(hit) == side or (clipped and len(hit) >= side // 2)
-    assert out.lam == pytest.approx(1 - pasted[0, 0].double().mean().item())
-    assert out.lam == pytest.approx(out.mask[0, 0].double().mean().item())
+    assert lam_of(out) == pytest.approx(1 - pasted[0, 0].double().mean().item())
+    assert lam_of(out) == pytest.approx(out.mask[0, 0].double().mean().item())
     assert out.mask.shape == (2, 1, h, w)
 
 
@@ -50,7 +51,7 @@ def test_values_pixel_by_pixel():
     first, second = torch.rand(2, 3, 3, 9, 12)
     before = first.clone(), second.clone()
     out = cut(first, second, 0.5)
-    assert 0 < out.lam < 1
+    assert 0 < lam_of(out) < 1
     for n, c, y, x in np.ndindex(3, 3, 9, 12):
         source = first if out.mask[n, 0, y, x] == 1 else second
         assert out.images[n, c, y, x] == source[n, c, y, x]
@@ -59,12 +60,12 @@ def test_values_pixel_by_pixel():
 
 def test_lam_one_keeps_the_first():
     out = cut(*parents(8, 8), 1.0)
-    assert not out.images.any() and out.lam == 1
+    assert not out.images.any() and lam_of(out) == 1
 
 
 def test_lam_zero_fills_what_the_centre_allows():
     """A box as large as the image covers at least a quarter of it and all of it only around the middle."""
-    lams = [cut(*parents(8, 8), 0.0, seed).lam for seed in range(300)]
+    lams = [lam_of(cut(*parents(8, 8), 0.0, seed)) for seed in range(300)]
     assert min(lams) == 0 and max(lams) == 0.75
 
 

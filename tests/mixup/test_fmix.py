@@ -7,13 +7,14 @@ import pytest
 import torch
 from scipy import stats
 
+from helpers.mixing import float32, lam_of, mixed_pairs
 from samix.core.errors import ConfigError
 from samix.mixup import FMix
 
 
 def run(policy, h, w, lam, seed, n=2):
     first, second = torch.ones(n, 3, h, w), torch.zeros(n, 3, h, w)
-    return policy(first, second, lam, generator=np.random.default_rng(seed), guides=None)
+    return mixed_pairs(policy, first, second, lam, seed)
 
 
 def naive_waves(spectrum, h, w):
@@ -69,7 +70,7 @@ def test_mask_pixel_by_pixel(size, spectrum, lam, max_soft, decay):
         for n in range(2):
             np.testing.assert_allclose(out.mask[n, 0], want, atol=1e-5)
             np.testing.assert_allclose(out.images[n, 1], want, atol=1e-5)
-        assert out.lam == lam
+        assert lam_of(out) == float32(lam)
 
 
 def test_released_masks_are_wide_and_full_ones_are_round():

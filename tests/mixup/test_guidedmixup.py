@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import mixed_batch, mixed_pairs
 from samix.core.errors import ConfigError
-from samix.mixup import GuidedMixup, Guides, Pairing, Seen, greedy_cycle, mix, pair_and_mix
-from samix.mixup.guidedmixup import spectral_residual
+from samix.mixup import GuidedMixup, ImageInfo, PairInfo, greedy_cycle
+from samix.mixup.policies.guidedmixup import spectral_residual
 
 
 def naive_transform(x, sign):
@@ -53,13 +54,13 @@ def require_mixed_by(maps, images, partners, out):
         np.testing.assert_allclose(out.mask[n, 0], mask, atol=1e-4)
         want = mask * images[n].numpy() + (1 - mask) * images[partner].numpy()
         np.testing.assert_allclose(out.images[n], want, atol=1e-4)
-        assert out.lam[n].item() == pytest.approx(mask.mean(), abs=1e-4)
+        assert out.weights[:, n].tolist() == pytest.approx([mask.mean(), 1 - mask.mean()], abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [(6, 5), (4, 9)])
 def test_values_pixel_by_pixel(size):
     images = torch.rand(3, 3, *size, generator=torch.Generator().manual_seed(1))
-    out = mix(GuidedMixup("sr"), images, Pairing(torch.tensor([1, 2, 0])), 0.9, generator=None)
+    out = mixed_batch(GuidedMixup("sr"), images, 0.9, rng=None, index=torch.tensor([1, 2, 0]))
     maps = [naive_map(naive_residual(image.double().mean(0).numpy())) for image in images]
     require_mixed_by(maps, images, (1, 2, 0), out)
 
@@ -68,15 +69,15 @@ def test_values_pixel_by_pixel(size):
 def test_values_by_gradients_of_any_size(scale):
     noise = torch.Generator().manual_seed(1)
     images, saliency = torch.rand(3, 3, 6, 7, generator=noise), torch.rand(3, 1, 6, 7, generator=noise) ** 4
-    seen = Seen(saliency=saliency * scale)
-    out = mix(GuidedMixup(), images, Pairing(torch.tensor([1, 2, 0])), 0.9, generator=None, seen=seen)
+    seen = ImageInfo(saliency=saliency * scale)
+    out = mixed_batch(GuidedMixup(), images, 0.9, rng=None, index=torch.tensor([1, 2, 0]), info=seen)
     require_mixed_by([naive_map(one[0].double().numpy()) for one in saliency], images, (1, 2, 0), out)
 
 
 def test_no_gradient_anywhere_means_halves():
-    images, seen = torch.rand(2, 3, 6, 7), Seen(saliency=torch.zeros(2, 1, 6, 7))
-    out = mix(GuidedMixup(), images, Pairing(torch.tensor([1, 0])), 0.9, generator=None, seen=seen)
-    torch.testing.assert_close(out.lam, torch.full((2,), 0.5))
+    images, seen = torch.rand(2, 3, 6, 7), ImageInfo(saliency=torch.zeros(2, 1, 6, 7))
+    out = mixed_batch(GuidedMixup(), images, 0.9, rng=None, index=torch.tensor([1, 0]), info=seen)
+    torch.testing.assert_close(out.weights, torch.full((2, 2), 0.5))
 
 
 def test_long_sides_are_averaged_down():
@@ -97,10 +98,10 @@ def test_long_sides_are_averaged_down():
 
 
 def test_brightness_and_contrast_do_not_matter():
-    """Nor does normalisation, which is why no mean and std are asked for."""
+    """Nor does normalisation, which is why no mean and std are required."""
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     policy = GuidedMixup("sr")
-    plain, stretched = policy.see(images, Seen()).saliency, policy.see(images * 3, Seen()).saliency
+    plain, stretched = (policy.info_from(x, ImageInfo()).saliency for x in (images, images * 3))
     torch.testing.assert_close(plain, stretched, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(plain.sum((1, 2, 3)), torch.ones(2))
 
@@ -108,24 +109,25 @@ def test_brightness_and_contrast_do_not_matter():
 def test_a_spot_draws_attention():
     images = torch.zeros(1, 3, 32, 32)
     images[..., 20:23, 8:11] = 1
-    row, column = divmod(GuidedMixup("sr").see(images, Seen()).saliency.flatten().argmax().item(), 32)
+    saliency = GuidedMixup("sr").info_from(images, ImageInfo()).saliency
+    row, column = divmod(saliency.flatten().argmax().item(), 32)
     assert abs(row - 21) <= 2 and abs(column - 9) <= 2
 
 
 def test_labels_pass_and_saliency_is_needed():
     images = torch.rand(2, 3, 8, 8)
-    seen = GuidedMixup("sr").see(images, Seen(labels=torch.tensor([1, 2])))
+    seen = GuidedMixup("sr").info_from(images, ImageInfo(labels=torch.tensor([1, 2])))
     assert seen.labels.tolist() == [1, 2]
     with pytest.raises(ValueError, match="saliency of both parents, as"):
-        GuidedMixup("sr")(images, images, 0.5, generator=None, guides=Guides(seen, Seen()))
+        mixed_pairs(GuidedMixup("sr"), images, images, 0.5, rng=None, info=PairInfo(seen, ImageInfo()))
     with pytest.raises(ValueError, match="saliency: sr"):
-        GuidedMixup().see(images, Seen())
+        GuidedMixup().info_from(images, ImageInfo())
     with pytest.raises(ConfigError, match="ap or sr"):
         GuidedMixup("gradient")
 
 
-def test_what_it_asks_its_host_for():
-    assert GuidedMixup().needs == {"saliency"} and GuidedMixup("sr").needs == frozenset()
+def test_requirements():
+    assert GuidedMixup().requires == {"saliency"} and GuidedMixup("sr").requires == frozenset()
 
 
 def naive_cycle(points):
@@ -165,13 +167,11 @@ def test_images_are_paired_by_their_own_saliency():
     images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(2))
     policy = GuidedMixup("sr")
 
-    def draw():
-        raise AssertionError("the policy pairs")
-
-    out, pairing = pair_and_mix(policy, images, draw, 0.5, generator=None)
-    maps = policy.see(images, Seen()).saliency
-    assert pairing.index.tolist() == naive_cycle(maps.flatten(1).double().tolist())
-    given = mix(policy, images, Pairing(pairing.index, everywhere=False), 0.5, generator=None)
+    out = mixed_batch(policy, images, 0.5, rng=None)
+    maps = policy.info_from(images, ImageInfo()).saliency
+    assert policy.chooses_partners and not out.everywhere
+    assert out.index.tolist() == [list(range(6)), naive_cycle(maps.flatten(1).double().tolist())]
+    given = mixed_batch(policy, images, 0.5, rng=None, index=out.index[1])
     assert torch.equal(out.images, given.images)
     with pytest.raises(ValueError, match="at least two"):
-        pair_and_mix(policy, images[:1], draw, 0.5, generator=None)
+        mixed_batch(policy, images[:1], 0.5, rng=None)

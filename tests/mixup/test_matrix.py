@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from helpers.steps import step_of
 from helpers.tiny_moco import CLUSTERS, CONFIG, IMAGES, LABELS
 from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig
@@ -12,15 +13,15 @@ from samix.config.supervised import MixedLossConfig, SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.step import StepContext
 from samix.data import Labelled, TwoViews
-from samix.learners.labels import FixedLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining
-from samix.learners.moco import MoCo
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods import MoCo, SelfSupervised
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.labels import FixedLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import POLICIES, AdAutoMix, GuidedMixup, Mixer, RandomChoice, SAMix, SAMixP
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.host import offer_of
-from samix.mixup.table import SCENARIOS, example, matrix_rows, name_of, refusal
+from samix.mixup.adapter import capabilities_of
+from samix.mixup.policies.adautomix import AdversarialMixer
+from samix.mixup.table import SCENARIOS, example, incompatibility, matrix_rows, name_of
 from samix.nn import Classifier, Encoder, build_backbone
 
 CNN = BackboneConfig(channels=(4, 4, 6, 8))
@@ -55,7 +56,7 @@ def class_host(policy, backbone, lam_per_sample=False, **options):
     network, training = build_backbone(backbone), None
     if trained_along(policy):
         policy = type(policy)(Mixer(network.tap_channels, MixerConfig()), policy.adjust)
-        training = SupervisedMixerTraining(policy.mixer, MixerTrainingConfig())
+        training = MixerTraining(policy.mixer, MixerTrainingConfig())
     if isinstance(policy, AdAutoMix):
         policy = AdAutoMix(AdversarialMixer(network.tap_channels, 0.3), policy.config)
         training = AdversarialTraining(policy, MixerTrainingConfig())
@@ -72,12 +73,11 @@ def moco_host(policy, backbone, labels, config=CONFIG):
         options = SSLMixerTrainingConfig(objective="cluster" if labels else "instance")
         kind = (policy.mixer, options)
         training = (
-            ClusterMixerTraining(*kind, encoder.backbone.width, CLUSTERS)
-            if labels
-            else InstanceMixerTraining(*kind)
+            ClusterMixerTraining(*kind, encoder.backbone.width, CLUSTERS) if labels else MixerTraining(*kind)
         )
     source = FixedLabels(LABELS.clone(), CLUSTERS) if labels else None
-    return MoCo(encoder, config, seed=0, policy=policy, mixer_training=training, labels=source)
+    method = MoCo(encoder, config, seed=0)
+    return SelfSupervised(method, policy=policy, mixer_training=training, labels=source)
 
 
 HOSTS = {
@@ -94,14 +94,14 @@ def batch_for(learner):
     generator = torch.Generator().manual_seed(0)
     views = torch.randn(2, BATCH, 3, SIZE, SIZE, generator=generator)
     index = torch.arange(BATCH) * 2 % IMAGES
-    if isinstance(learner, MoCo):
+    if isinstance(learner, SelfSupervised):
         return TwoViews(*views, index, torch.full((BATCH,), -1))
     return Labelled(views[0], torch.tensor([0, 1, 2, 1]), index)
 
 
 def require_step(learner):
     """One step: finite losses, a mixed one among them, and finite gradients for all that is trained."""
-    metrics = learner.train()(batch_for(learner), STEP)
+    metrics = step_of(learner.train(), batch_for(learner), STEP)
     assert "loss_mixed" in metrics
     assert all(value.isfinite().all() for value in metrics.values())
     metrics["loss"].backward()
@@ -131,27 +131,27 @@ def require_as_told(policy, scenario, reason):
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_matrix_is_true(name, scenario):
     policy = example(name)
-    reason = refusal(policy, SCENARIOS[scenario])
+    reason = incompatibility(policy, SCENARIOS[scenario])
     assert MATRIX[name, scenario] == ("works" if reason is None else "refused")
     require_as_told(policy, scenario, reason)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_options_change_what_a_policy_needs(name, scenario):
+def test_options_change_what_a_policy_requires(name, scenario):
     policy = VARIANTS[name]()
-    reason = refusal(policy, SCENARIOS[scenario])
+    reason = incompatibility(policy, SCENARIOS[scenario])
     wanted = {"choice of stackmix": "ViT", "guidedmixup by itself": "nowhere"}.get(name, "instance")
     assert (reason is not None) == (wanted in scenario)
     require_as_told(policy, scenario, reason)
 
 
-def test_hosts_offer_what_the_scenarios_say():
-    for scenario, offer in SCENARIOS.items():
+def test_capabilities_of_hosts_are_those_of_the_scenarios():
+    for scenario, capabilities in SCENARIOS.items():
         learner = HOSTS[scenario](example("mixup"))
         classes = scenario.startswith("class")
-        backbone = (learner.classifier if classes else learner.encoder).backbone
-        assert offer_of(backbone, labels=offer.labels, classes=classes) == offer
+        backbone = (learner.classifier if classes else learner.method.encoder).backbone
+        assert capabilities_of(backbone, labels=capabilities.labels, classes=classes) == capabilities
 
 
 def test_the_matrix_holds_refusals_and_work():
@@ -160,7 +160,7 @@ def test_the_matrix_holds_refusals_and_work():
     assert {("stackmix", "class, ViT"), ("inter_intra", "instance, CNN")} <= refused
     for name in POLICIES:
         assert any((name, scenario) not in refused for scenario in SCENARIOS), name
-    static = {name for name in POLICIES if not POLICIES[name].needs} - {"stackmix"}
+    static = {name for name in POLICIES if not POLICIES[name].requires} - {"stackmix"}
     assert {"mixup", "cutmix", "fmix"} <= static
 
 
@@ -171,14 +171,14 @@ def test_features_of_another_view_are_not_mixed():
 
 
 @pytest.mark.parametrize("name", [name for name in POLICIES if example(name).per_sample])
-def test_one_lam_a_sample_where_the_policy_takes_it(name):
+def test_one_lam_per_sample_where_the_policy_takes_it(name):
     torch.manual_seed(0)
     policy = example(name)
-    backbone = CNN if refusal(policy, SCENARIOS["class, CNN"]) is None else VIT
+    backbone = CNN if incompatibility(policy, SCENARIOS["class, CNN"]) is None else VIT
     require_step(class_host(policy, backbone, lam_per_sample=True))
 
 
-def test_one_lam_a_sample_is_refused_elsewhere():
+def test_one_lam_per_sample_is_refused_elsewhere():
     with pytest.raises(ConfigError, match=r"policy\.lam"):
         class_host(example("fmix"), CNN, lam_per_sample=True)
 
@@ -188,11 +188,11 @@ def test_what_is_refused_would_fail():
     learner = class_host(example("mixup"), VIT)
     learner.policy = example("stackmix")
     with pytest.raises(ConfigError, match="takes images of"):
-        learner(batch_for(learner), STEP)
+        step_of(learner, batch_for(learner), STEP)
     learner = moco_host(example("mixup"), CNN, labels=False)
     learner.policy = example("inter_intra")
     with pytest.raises(ValueError, match="labels of both parents"):
-        learner(batch_for(learner), STEP)
+        step_of(learner, batch_for(learner), STEP)
 
 
 @pytest.mark.parametrize("loss", ["bce", "dm_ce", "dm_bce"])
@@ -200,9 +200,9 @@ def test_what_is_refused_would_fail():
 def test_every_policy_under_every_mixed_loss(name, loss):
     torch.manual_seed(0)
     policy = example(name)
-    backbone = CNN if refusal(policy, SCENARIOS["class, CNN"]) is None else VIT
+    backbone = CNN if incompatibility(policy, SCENARIOS["class, CNN"]) is None else VIT
     make = lambda: class_host(policy, backbone, mixed_loss=MixedLossConfig(name=loss))  # noqa: E731
-    if not policy.several:
+    if not policy.many_parents:
         require_step(make())
         return
     with pytest.raises(ConfigError, match=r"supervised\.mixed_loss"):
@@ -214,4 +214,5 @@ def test_a_step_is_repeatable(name):
     torch.manual_seed(0)
     learner = class_host(example(name), CNN).train()
     other = copy.deepcopy(learner)
-    assert torch.equal(learner(batch_for(learner), STEP)["loss"], other(batch_for(other), STEP)["loss"])
+    first, again = (step_of(one, batch_for(one), STEP)["loss"] for one in (learner, other))
+    assert torch.equal(first, again)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.mixing import float32, mixed_pairs
 from samix.core.errors import ConfigError
-from samix.mixup import Guides, MixPro, Outcome, Seen
+from samix.mixup import ImageInfo, MixPro, ModelOutputs, PairInfo
 
 LABELS = torch.tensor([0, 3, 2, 1]), torch.tensor([1, 0, 2, 4])
 
@@ -18,8 +19,10 @@ def run(policy, lam, grid=(14, 14), patch=2, seed=0):
     n = len(LABELS[0])
     first, second = torch.rand(2, n, 3, grid[0] * patch, grid[1] * patch, generator=generator)
     attention = torch.rand(2, n, 1, *grid, generator=generator) / 200
-    guides = Guides(*(Seen(labels=own, attention=seen) for own, seen in zip(LABELS, attention, strict=True)))
-    mixed = policy(first, second, lam, generator=np.random.default_rng(seed), guides=guides)
+    pairs = zip(LABELS, attention, strict=True)
+    info = PairInfo(*(ImageInfo(labels=labels, attention=maps) for labels, maps in pairs))
+    mixed = mixed_pairs(policy, first, second, lam, seed, info=info, grid=grid)
+    assert not mixed.final
     return mixed, first, second, attention[0]
 
 
@@ -46,7 +49,8 @@ def test_cells(grid, cells, lam):
                 assert cell.min() == cell.max()
                 count += int(cell[0, 0])
         assert count == math.ceil(total * lam)
-    assert mixed.lam == math.ceil(total * lam) / total
+    share = math.ceil(total * lam) / total
+    assert mixed.weights.tolist() == [[float32(share)] * 4, [float32(1 - share)] * 4]
 
 
 def test_cells_of_the_paper():
@@ -71,10 +75,10 @@ def test_cells_are_drawn_for_each_sample_and_all_are_alike():
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
 @pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
 def test_labels_against_loops(smoothing, lam):
-    mixed, _, _, attention = run(MixPro(smoothing=smoothing), lam)
+    policy = MixPro(smoothing=smoothing)
+    mixed, _, _, attention = run(policy, lam)
     logits = 2 * torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
-    final = mixed.relabel(Outcome(logits=logits))
-    assert final.relabel is None and final.lam_second is None
+    found, share = policy.reweight(mixed, ModelOutputs(logits=logits)), math.ceil(16 * lam) / 16
     for n in range(4):
         kept = total = 0.0
         for row, column in np.ndindex(14, 14):
@@ -84,37 +88,37 @@ def test_labels_against_loops(smoothing, lam):
         powers = [math.exp(value) for value in logits[n].tolist()]
         prediction = np.array(powers) / sum(powers)
         target = np.zeros(5)
-        for label, weight in ((LABELS[0][n], mixed.lam), (LABELS[1][n], 1 - mixed.lam)):
+        for label, weight in ((LABELS[0][n], share), (LABELS[1][n], 1 - share)):
             for c in range(5):
                 on = 1 - smoothing + smoothing / 5 if c == label else smoothing / 5
                 target[c] += weight * on
         cosine = prediction @ target / math.sqrt((prediction @ prediction) * (target @ target))
-        want = cosine * kept / total + (1 - cosine) * mixed.lam
-        assert final.lam[n].item() == pytest.approx(want, abs=1e-5)
+        want = cosine * kept / total + (1 - cosine) * share
+        assert found[:, n].tolist() == pytest.approx([want, 1 - want], abs=1e-5)
 
 
 def test_a_perfect_prediction_believes_attention_and_a_wrong_one_the_area():
-    mixed, _, _, attention = run(MixPro(smoothing=0.0), 0.5)
+    policy = MixPro(smoothing=0.0)
+    mixed, _, _, attention = run(policy, 0.5)
     looked = (mixed.mask[:, :, ::2, ::2] * attention).sum((1, 2, 3)) / attention.sum((1, 2, 3))
     assert (looked - 0.5).abs().min() > 1e-4
     one_hot = torch.eye(5)
-    perfect = (mixed.lam * one_hot[LABELS[0]] + (1 - mixed.lam) * one_hot[LABELS[1]]).clamp(min=1e-30).log()
-    torch.testing.assert_close(mixed.relabel(Outcome(logits=perfect)).lam, looked)
+    perfect = (0.5 * one_hot[LABELS[0]] + 0.5 * one_hot[LABELS[1]]).clamp(min=1e-30).log()
+    torch.testing.assert_close(policy.reweight(mixed, ModelOutputs(logits=perfect))[0], looked)
     neither = torch.tensor([2, 1, 0, 0])  # of each sample's labels
     wrong = 100 * one_hot[neither]
-    torch.testing.assert_close(mixed.relabel(Outcome(logits=wrong)).lam, torch.full((4,), 0.5))
+    torch.testing.assert_close(policy.reweight(mixed, ModelOutputs(logits=wrong)), torch.full((2, 4), 0.5))
 
 
 def test_errors():
     first = second = torch.rand(2, 3, 8, 8)
-    labels = Seen(labels=torch.zeros(2, dtype=torch.long))
-    rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="MixPro needs the labels"):
-        MixPro()(first, second, 0.5, generator=rng, guides=Guides())
-    with pytest.raises(ValueError, match="MixPro needs the attention"):
-        MixPro()(first, second, 0.5, generator=rng, guides=Guides(labels, labels))
-    with pytest.raises(ValueError, match="MixPro needs the logits"):
-        run(MixPro(), 0.5)[0].relabel(Outcome())
+    labels = ImageInfo(labels=torch.zeros(2, dtype=torch.long))
+    with pytest.raises(ValueError, match="MixPro requires the labels"):
+        mixed_pairs(MixPro(), first, second, 0.5, grid=(2, 2))
+    with pytest.raises(ValueError, match="MixPro requires the attention"):
+        mixed_pairs(MixPro(), first, second, 0.5, grid=(2, 2), info=PairInfo(labels, labels))
+    with pytest.raises(ValueError, match="MixPro requires the logits"):
+        MixPro().reweight(run(MixPro(), 0.5)[0], ModelOutputs())
     with pytest.raises(ConfigError, match="cells"):
         MixPro(0)
     with pytest.raises(ConfigError, match="smoothing"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 
-from samix.mixup.operations import ALL, PLAIN, apply, drawn
+from samix.mixup.operations import ALL, PLAIN, Operations, apply, draw_operations
 
 
 def images(n, size=(13, 18)):
@@ -48,7 +48,7 @@ def test_against_pillow(name, sign):
     x = images(6)
     levels = np.array([0.1, 1.3, 2.9, 5.2, 9.9, 3.3])
     before = x.clone()
-    found = apply(x, np.array([name] * 6), levels, np.full(6, sign))
+    found = apply(x, Operations(np.array([name] * 6), levels, np.full(6, sign)))
     assert torch.equal(x, before) and found.dtype == torch.uint8
     for one, level, got in zip(x, levels, found, strict=True):
         want = pillow(one, name, level, sign)
@@ -62,15 +62,16 @@ def test_each_image_has_its_own_operation():
     x = images(5)
     names = np.array(["rotate", "", "solarize", "equalize", "rotate"])
     levels, signs = np.array([3.0, 4.0, 5.0, 6.0, 9.0]), np.array([1.0, 1.0, -1.0, 1.0, -1.0])
-    found = apply(x, names, levels, signs)
+    found = apply(x, Operations(names, levels, signs))
     for i in range(5):
-        alone = apply(x[i : i + 1], names[i : i + 1], levels[i : i + 1], signs[i : i + 1])
+        own = Operations(names[i : i + 1], levels[i : i + 1], signs[i : i + 1])
+        alone = apply(x[i : i + 1], own)
         assert torch.equal(found[i], alone[0])
     assert torch.equal(found[1], x[1]) and not torch.equal(found[0], x[0])
 
 
 def test_draws():
-    names, levels, signs = drawn(4000, 3.0, PLAIN, np.random.default_rng(0))
+    names, levels, signs = draw_operations(4000, 3.0, PLAIN, np.random.default_rng(0))
     assert set(names) == set(PLAIN) and set(signs) == {-1.0, 1.0}
     assert 0.1 <= levels.min() < 0.12 and 2.98 < levels.max() <= 3
     counts = np.array([(names == name).sum() for name in PLAIN])

@@ -1,4 +1,4 @@
-"""Who meets whom, the ratio, and the way from a batch to its mix."""
+"""The partner of each image, the ratio, and the way from a batch to its mix."""
 
 from collections import Counter
 
@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from helpers.mixing import mixed_batch
 from samix.mixup import (
     POLICIES,
-    Guides,
-    Mixed,
+    ImageInfo,
     Mixup,
+    PairInfo,
     Pairing,
     Policy,
-    Seen,
     blend,
     draw_lam,
     draw_local_pairing,
     draw_pairing,
-    mix,
 )
+from samix.mixup.policy import two_parents
 from samix.objectives import InstanceTargets
 
 
@@ -77,17 +77,17 @@ def test_same_generator_same_pairs():
 def test_partners_of_tensors_and_named_tuples():
     pairing = Pairing(torch.tensor([2, 0, 1]))
     x = torch.arange(6.0).view(3, 2)
-    assert pairing.of(x).tolist() == [[4, 5], [0, 1], [2, 3]]
-    partners = pairing.of(InstanceTargets(x, torch.tensor([7, 8, 9])))
+    assert pairing.select(x).tolist() == [[4, 5], [0, 1], [2, 3]]
+    partners = pairing.select(InstanceTargets(x, torch.tensor([7, 8, 9])))
     assert isinstance(partners, InstanceTargets)
-    assert partners.keys.tolist() == pairing.of(x).tolist()
+    assert partners.keys.tolist() == pairing.select(x).tolist()
     assert partners.index.tolist() == [9, 7, 8]
 
 
 def test_partners_of_nothing_and_of_nested_tuples():
     pairing = Pairing(torch.tensor([1, 0]))
-    assert pairing.of(None) is None
-    nested = pairing.of(Guides(Seen(None, torch.tensor([3, 4])), Seen(torch.tensor([5, 6]))))
+    assert pairing.select(None) is None
+    nested = pairing.select(PairInfo(ImageInfo(None, torch.tensor([3, 4])), ImageInfo(torch.tensor([5, 6]))))
     assert nested.first.maps is None and nested.first.labels.tolist() == [4, 3]
     assert nested.second.maps.tolist() == [6, 5] and nested.second.labels is None
 
@@ -113,8 +113,8 @@ def test_local_pairs_stay_on_their_rank(monkeypatch):
     """Rank 1 of 2: the global pairing gathers, the local one does not."""
     monkeypatch.setattr("samix.core.distributed.all_gather", lambda x: torch.cat([x - 10, x]))
     x, index = torch.tensor([10, 11, 12]), torch.tensor([1, 2, 0])
-    assert Pairing(index, everywhere=False).of(x).tolist() == [11, 12, 10]
-    assert Pairing(index).of(x).tolist() == [1, 2, 0]
+    assert Pairing(index, everywhere=False).select(x).tolist() == [11, 12, 10]
+    assert Pairing(index).select(x).tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
@@ -142,69 +142,72 @@ def test_blend_keeps_the_images_type():
 class Spy(Policy):
     """Remembers what it was given."""
 
-    def forward(self, first, second, lam, *, generator, guides):
-        self.given = first, second, lam, generator, guides
-        return Mixed(first, lam)
+    def draw(self, rng, lam, shape):
+        self.drawn = rng, lam, shape
+        return torch.full((2, shape.images), lam)
+
+    def forward(self, images, others, pairing, draws, info):
+        self.given = images, pairing.select(others), draws, info
+        return two_parents(images, pairing, draws)
 
 
 class Seer(Spy):
     """Makes maps of its own: each image twice as bright."""
 
-    def see(self, images, seen):
-        return seen._replace(maps=2 * images)
+    def info_from(self, images, info):
+        return info._replace(maps=2 * images)
 
 
-SEEN = [
-    Seen(),
-    Seen(torch.rand(3, 5, 1, 1)),
-    Seen(None, torch.arange(3)),
-    Seen(torch.rand(3, 5, 1, 1), torch.arange(3)),
+KNOWN = [
+    ImageInfo(),
+    ImageInfo(torch.rand(3, 5, 1, 1)),
+    ImageInfo(None, torch.arange(3)),
+    ImageInfo(torch.rand(3, 5, 1, 1), torch.arange(3)),
 ]
 
 
-def rows(seen, index):
-    return [None if part is None else part[index].tolist() for part in seen]
+def rows(info, index):
+    return [None if part is None else part[index].tolist() for part in info]
 
 
-@pytest.mark.parametrize("seen", SEEN, ids=["nothing", "maps", "labels", "both"])
-def test_mix_hands_over_partners_and_what_is_seen(seen):
-    images, index = torch.rand(3, 3, 2, 2), torch.tensor([1, 2, 0])
-    spy, generator = Spy(), np.random.default_rng(0)
-    mix(spy, images, Pairing(index), 0.3, generator=generator, seen=seen)
-    first, second, lam, given, guides = spy.given
+@pytest.mark.parametrize("known", KNOWN, ids=["nothing", "maps", "labels", "both"])
+def test_mix_hands_over_partners_and_information(known):
+    images, index = torch.rand(3, 3, 2, 4), torch.tensor([1, 2, 0])
+    spy, rng = Spy(), np.random.default_rng(0)
+    out = mixed_batch(spy, images, 0.3, rng, index=index, info=known)
+    assert spy.drawn[0] is rng and spy.drawn[1:] == (0.3, (3, 2, 4, None, ()))
+    first, second, draws, info = spy.given
     assert torch.equal(first, images) and torch.equal(second, images[index])
-    assert lam == 0.3 and given is generator
-    assert isinstance(guides, Guides) and isinstance(guides.second, Seen)
-    assert rows(guides.first, slice(None)) == rows(seen, slice(None))
-    assert rows(guides.second, slice(None)) == rows(seen, index)
+    assert torch.equal(draws, torch.full((2, 3), 0.3)) and out.index.tolist() == [[0, 1, 2], [1, 2, 0]]
+    assert isinstance(info, PairInfo) and isinstance(info.second, ImageInfo)
+    assert rows(info.first, slice(None)) == rows(known, slice(None))
+    assert rows(info.second, slice(None)) == rows(known, index)
 
 
 def test_partners_may_come_from_another_view():
     (images, others), index = torch.rand(2, 3, 3, 2, 2), torch.tensor([1, 2, 0])
-    seen, other_seen, spy = SEEN[3], Seen(torch.rand(3, 5, 1, 1), torch.arange(3, 6)), Spy()
-    generator = np.random.default_rng(0)
-    mix(spy, images, Pairing(index), 0.3, generator=generator, seen=seen, others=(others, other_seen))
-    first, second, _, _, guides = spy.given
+    known, of_others, spy = KNOWN[3], ImageInfo(torch.rand(3, 5, 1, 1), torch.arange(3, 6)), Spy()
+    mixed_batch(spy, images, 0.3, index=index, info=known, others=(others, of_others))
+    first, second, _, info = spy.given
     assert torch.equal(first, images) and torch.equal(second, others[index])
-    assert rows(guides.first, slice(None)) == rows(seen, slice(None))
-    assert rows(guides.second, slice(None)) == rows(other_seen, index)
+    assert rows(info.first, slice(None)) == rows(known, slice(None))
+    assert rows(info.second, slice(None)) == rows(of_others, index)
 
 
-def test_a_policy_may_see_by_itself():
+def test_a_policy_may_find_information_by_itself():
     (images, others), index, seer = torch.rand(2, 3, 3, 2, 2), torch.tensor([1, 2, 0]), Seer()
-    generator = np.random.default_rng(0)
-    mix(seer, images, Pairing(index), 0.3, generator=generator, seen=SEEN[3])
-    guides = seer.given[-1]
-    assert torch.equal(guides.first.maps, 2 * images) and torch.equal(guides.second.maps, 2 * images[index])
-    assert guides.second.labels.tolist() == [1, 2, 0]
-    mix(seer, images, Pairing(index), 0.3, generator=generator, others=(others, Seen()))
-    guides = seer.given[-1]
-    assert torch.equal(guides.first.maps, 2 * images) and torch.equal(guides.second.maps, 2 * others[index])
+    mixed_batch(seer, images, 0.3, index=index, info=KNOWN[3])
+    info = seer.given[-1]
+    assert torch.equal(info.first.maps, 2 * images) and torch.equal(info.second.maps, 2 * images[index])
+    assert info.second.labels.tolist() == [1, 2, 0]
+    mixed_batch(seer, images, 0.3, index=index, others=(others, ImageInfo()))
+    info = seer.given[-1]
+    assert torch.equal(info.first.maps, 2 * images) and torch.equal(info.second.maps, 2 * others[index])
 
 
 def test_mix_of_mixup():
     images = torch.rand(3, 3, 2, 2)
-    out = mix(Mixup(), images, Pairing(torch.tensor([1, 2, 0])), 0.3, generator=np.random.default_rng(0))
+    out = mixed_batch(Mixup(), images, 0.3, index=torch.tensor([1, 2, 0]))
     torch.testing.assert_close(out.images, 0.3 * images + 0.7 * images[[1, 2, 0]])
 
 
@@ -218,5 +221,5 @@ def test_partners_keep_the_layout_of_maps():
     index = torch.tensor([2, 0, 3, 1])
     for layout in (torch.contiguous_format, torch.channels_last):
         given = maps.to(memory_format=layout)
-        found = Pairing(index).of(given)
+        found = Pairing(index).select(given)
         assert torch.equal(found, maps[index]) and found.stride() == given.stride()

@@ -1,5 +1,6 @@
 """PatchUp: where it acts, its blocks, and its weights against the loss of three terms."""
 
+import itertools
 import math
 from collections import Counter
 
@@ -11,32 +12,30 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch.nn import functional as F
 
+from helpers.mixing import lam_of, mixed_batch
 from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
-from samix.mixup import CutMix, Outcome, Pairing, PatchUp, mix
+from samix.mixup import CutMix, PatchUp
 from samix.objectives import ClassObjective, mixed_loss
 
 IMAGES = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def run(policy, lam=0.3, seed=0, images=IMAGES):
-    pairing = Pairing(torch.arange(len(images)).roll(1))
-    return mix(policy, images, pairing, lam, generator=np.random.default_rng(seed))
+def run(policy, lam=0.3, seed=0, features=(2, 8, 8)):
+    """features: (C, h, w) after the stem and after the first stage alike."""
+    return mixed_batch(policy, IMAGES, lam, seed, features=(features, features))
 
 
-def hidden(policy, lam=0.3, number=0, images=IMAGES):
+def hidden(policy, lam=0.3, number=0, features=(2, 8, 8)):
     """The result of the number-th seed that acts on features."""
-    results = (run(policy, lam, seed, images) for seed in range(1000))
-    return [
-        out
-        for out, _ in zip((out for out in results if out.inside is not None), range(number + 1), strict=False)
-    ][-1]
+    results = (run(policy, lam, seed, features) for seed in range(1000))
+    return next(itertools.islice((out for out in results if out.features is not None), number, None))
 
 
 def place(out):
-    if out.inside is not None:
-        return out.inside.stage + 1
-    return "plain" if out.lam == 1 and out.mask is None else 0
+    if out.features is not None:
+        return out.features.stage + 1
+    return "plain" if out.mask is None and lam_of(out) == 1 else 0
 
 
 @pytest.mark.parametrize(("kind", "probability"), [("soft", 1.0), ("hard", 0.7)])
@@ -49,14 +48,15 @@ def test_places_and_probability(kind, probability):
 
 def test_a_batch_that_is_left_alone():
     out = run(PatchUp(probability=0.0))
-    assert torch.equal(out.images, IMAGES) and out.lam == 1 and out.lam_second is None and out.relabel is None
+    assert torch.equal(out.images, IMAGES) and lam_of(out) == 1 and out.features is None
 
 
 def test_images_are_cut_by_a_lam_of_their_own():
-    cut = [out for out in (run(PatchUp(), 0.5, seed) for seed in range(400)) if out.inside is None]
-    shares = [out.lam for out in cut]
-    assert all(out.lam == pytest.approx(out.mask.double()[0].mean().item()) for out in cut)
-    plain = [run(CutMix(), lam, seed).lam for seed, lam in enumerate(np.random.default_rng(0).random(400))]
+    cut = [out for out in (run(PatchUp(), 0.5, seed) for seed in range(400)) if out.features is None]
+    shares = [lam_of(out) for out in cut]
+    assert all(lam_of(out) == pytest.approx(out.mask.double()[0].mean().item()) for out in cut)
+    lams = enumerate(np.random.default_rng(0).random(400))
+    plain = [lam_of(run(CutMix(), lam, seed)) for seed, lam in lams]
     assert stats.ks_2samp(shares, plain).pvalue > 1e-4  # uniform lams, whatever the given one is
 
 
@@ -88,7 +88,7 @@ def naive_altered(policy, shape, seed):
 )
 def test_blocks_by_loops(c, h, w, seed, kind, block):
     policy = PatchUp(kind, block=block)
-    found = policy.mask(torch.empty(2, c, h, w), torch.Generator().manual_seed(seed))
+    found = policy.mask((c, h, w), torch.Generator().manual_seed(seed))
     np.testing.assert_array_equal(found, naive_altered(policy, (c, h, w), seed))
 
 
@@ -99,7 +99,7 @@ def test_blocks_shrink_with_the_map(side, block):
     """The largest square shows the block, with a rate near 0 at which no two blocks meet."""
     policy, squares = PatchUp(gamma=0.005), {0}
     for seed in range(2000):
-        mask = policy.mask(torch.empty(1, 1, side, side), torch.Generator().manual_seed(seed))[0]
+        mask = policy.mask((1, side, side), torch.Generator().manual_seed(seed))[0]
         rows = int(mask.any(1).sum())
         if mask.sum() == rows**2:
             squares.add(rows)
@@ -108,7 +108,7 @@ def test_blocks_shrink_with_the_map(side, block):
 
 def test_not_nearly_all_is_altered():
     for side in (8, 14, 16, 28, 32, 56):
-        mask = PatchUp().mask(torch.empty(1, 64, side, side), torch.Generator().manual_seed(0))
+        mask = PatchUp().mask((64, side, side), torch.Generator().manual_seed(0))
         assert 0.4 < mask.mean() < 0.8, side
 
 
@@ -128,11 +128,11 @@ def test_values_and_weights(kind, lam):
     policy = PatchUp(kind, probability=1.0)
     shares = np.broadcast_to(lam, 3)
     for number in range(4):
-        out = hidden(policy, lam, number)
-        assert torch.equal(out.images, IMAGES) and out.inside.stage in (0, 1)
+        out = hidden(policy, lam, number, (4, 12, 10))
+        assert torch.equal(out.images, IMAGES) and out.features.stage in (0, 1)
         own, partner = torch.randn(2, 3, 4, 12, 10, dtype=torch.float64)
         kept = own.clone(), partner.clone()
-        found = out.inside.blend(own, partner)
+        found = out.features.blend(own, partner)
         altered = (found != own).any(0)  # one mask for all samples; lam = 1 alters nothing
         if kind == "hard" or (shares < 1).all():
             for n in range(3):
@@ -142,13 +142,12 @@ def test_values_and_weights(kind, lam):
         else:
             unaltered = None
         assert torch.equal(own, kept[0]) and torch.equal(partner, kept[1])
-        final = out.relabel(Outcome())
-        assert final.lam.shape == final.lam_second.shape == (3,) and final.inside is None
-        torch.testing.assert_close(final.lam + final.lam_second, torch.full((3,), 2.0))
+        assert out.final and out.weights.shape == (2, 3)
+        torch.testing.assert_close(out.weights.sum(0), torch.full((3,), 2.0))
         if unaltered is None:
             continue
         logits, y = torch.randn(3, 5, dtype=torch.float64), torch.tensor([0, 1, 4])
-        loss = mixed_loss(ClassObjective(), logits, y, y.roll(1), final.lam, final.lam_second)
+        loss = mixed_loss(ClassObjective(), logits, [y, y.roll(1)], out.weights)
         want = np.mean(
             [
                 three_terms(logits[n].numpy(), y[n].item(), y[n - 1].item(), unaltered, shares[n], kind)
@@ -171,8 +170,9 @@ def test_the_formula_of_the_weights(kind):
 
 
 def test_masks_differ_by_channel_and_seed_and_seeds_decide():
-    own, partner = torch.zeros(2, 8, 12, 12), torch.ones(2, 8, 12, 12)
-    one, same, other = (hidden(PatchUp("hard"), number=n).inside.blend(own, partner) for n in (0, 0, 1))
+    own, partner = torch.zeros(3, 8, 12, 12), torch.ones(3, 8, 12, 12)
+    outs = [hidden(PatchUp("hard"), number=n, features=(8, 12, 12)) for n in (0, 0, 1)]
+    one, same, other = (out.features.blend(own, partner) for out in outs)
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert torch.equal(one[0], one[1])  # shared by the batch
     assert not torch.equal(one[0, 0], one[0, 1])
@@ -183,21 +183,20 @@ def test_masks_differ_by_channel_and_seed_and_seeds_decide():
 def test_features_keep_their_type_and_gradients_flow(dtype, lam):
     out = hidden(PatchUp(), lam)
     own, partner = (torch.rand(3, 2, 8, 8).to(dtype).requires_grad_() for _ in range(2))
-    found = out.inside.blend(own, partner)
-    assert found.dtype == dtype and out.relabel(Outcome()).lam.dtype == torch.float32
+    found = out.features.blend(own, partner)
+    assert found.dtype == dtype and out.weights.dtype == torch.float32
     assert all(g.abs().sum() > 0 for g in torch.autograd.grad(found.float().sum(), (own, partner)))
 
 
 @pytest.mark.parametrize("kind", ["soft", "hard"])
 @pytest.mark.parametrize("lam", [0.3, np.array([0.1, 0.5, 1.0])], ids=["one", "each"])
 def test_nothing_waits_for_the_device(kind, lam):
-    features = torch.rand(2, 3, 2, 8, 8)
+    both = torch.rand(2, 3, 2, 8, 8)
     with NoSync():
         for seed in range(8):
             out = run(PatchUp(kind), lam, seed)
-            if out.inside is not None:
-                out.inside.blend(*features)
-                out.relabel(Outcome())
+            if out.features is not None:
+                out.features.blend(*both)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from helpers.environments import Settings
+from helpers.steps import step_of
 from helpers.tiny_supervised import batch_of, context, learner_of
 from samix.jobs.build import static_policy
-from samix.learners.supervised import mixed_criterion, plain_weight
+from samix.methods.supervised import mixed_criterion, plain_weight
 from samix.mixup import POLICIES, CutMix, Mixup, Policy, RandomChoice
 from samix.mixup.table import HEADER, SCENARIOS, example, name_of, policy_rows, report
 from samix.objectives import DecoupledCE, MixedBCE
@@ -26,13 +27,13 @@ def test_each_policy_has_one_full_row():
 @pytest.mark.parametrize(
     ("name", "row"),
     [
-        ("mixup", ("Mixup (Zhang et al., 2018)", "S", "-", "-")),
-        ("smoothmix", ("SmoothMix (Lee et al., 2020)", "S", "-", "`as_released=False`")),
+        ("mixup", ("Mixup (Zhang et al., 2018)", "static", "-", "-")),
+        ("smoothmix", ("SmoothMix (Lee et al., 2020)", "static", "-", "`as_released=False`")),
         (
             "inter_intra",
             (
                 "Inter-Intra mixup by clusters (SAMix, hand-made baseline)",
-                "S",
+                "static",
                 "labels or pseudo labels",
                 "`alpha_intra=0.2`",
             ),
@@ -98,7 +99,7 @@ def test_the_commands_of_the_page_are_valid_and_mean_what_it_says():
 def test_the_recipe_of_regmixup():
     """CE of plain images plus mixCE of mixed ones, in one step and under one head."""
     learner = learner_of("mixup", plain_weight=1.0, heads="shared")
-    metrics = learner(batch_of(3), context(3))
+    metrics = step_of(learner, batch_of(3), context(3))
     assert list(learner.classifier.heads) == ["plain"]
     assert metrics["loss_plain"] != metrics["loss_mixed"]
     assert float(metrics["loss"]) == pytest.approx(float(metrics["loss_plain"] + metrics["loss_mixed"]))

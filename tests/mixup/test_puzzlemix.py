@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import mixed_batch, mixed_pairs, shape_of
 from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
-from samix.mixup import Guides, Pairing, PuzzleMix, Seen, mix
+from samix.mixup import ImageInfo, PuzzleMix
 from samix.mixup.block_transport import sources_of
 
 AS_THEY_ARE = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -24,9 +25,15 @@ def inputs(n, height, width, seed=0):
 
 
 def mixed(policy, images, saliency, lam, seed=0):
-    pairing = Pairing(torch.arange(len(images), device=images.device).roll(1))
-    generator = np.random.default_rng(seed)
-    return mix(policy, images, pairing, lam, generator=generator, seen=Seen(saliency=saliency))
+    return mixed_batch(policy, images, lam, seed, info=ImageInfo(saliency=saliency))
+
+
+def energy_of(monkeypatch, policy, pair, saliency, blocks, lam):
+    """The energy for both images (2, 3, H, W), with the prior that is drawn for lam."""
+    monkeypatch.setattr(PuzzleMix, "_draw_blocks", lambda *_: blocks)
+    draws = policy.draw(None, lam, shape_of(pair[0]))
+    assert draws.blocks == blocks
+    return policy.energy(*pair, saliency, blocks, draws.prior)
 
 
 def cell(image, i, j, blocks):
@@ -80,11 +87,11 @@ def spec_energy(images, saliency, z, lam, labels=3, weights=(1.2, 0.5, 0.2)):
 
 @pytest.mark.parametrize(("size", "blocks"), [((16, 16), 2), ((16, 24), 4), ((14, 10), 2), ((16, 32), 8)])
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
-def test_energy_pixel_by_pixel(size, blocks, lam):
+def test_energy_pixel_by_pixel(monkeypatch, size, blocks, lam):
     images, saliency = inputs(2, *size)
     options = {"labels": 3, "weights": (1.2, 0.5, 0.2)} if lam else {"labels": 4, "weights": (2.0, 0.9, 0.1)}
     policy = PuzzleMix(**options, **AS_THEY_ARE)
-    energy = policy.energy(images[:1], images[1:], (saliency[:1], saliency[1:]), blocks, lam)
+    energy = energy_of(monkeypatch, policy, images.split(1), saliency.split(1), blocks, lam)
     assert min(weight.min() for weight in energy[1:]) > 0
     kinds = options["labels"]
     for seed in range(5):
@@ -94,14 +101,14 @@ def test_energy_pixel_by_pixel(size, blocks, lam):
         assert energy.of(labels).item() == pytest.approx(want, abs=2e-5)
 
 
-def test_binary_masks_pay_for_the_seams_they_make():
+def test_binary_masks_pay_for_the_seams_they_make(monkeypatch):
     """For labels 0 and 1 the data smoothness is the step that one sees, plus what no mask changes."""
     images, saliency = inputs(2, 8, 8)
     first, second = images.double().numpy()
     seen = {}
     for gamma in (0.0, 1.0):
         policy = PuzzleMix(labels=2, weights=(1.2, gamma, 0.2), **AS_THEY_ARE)
-        energy = policy.energy(images[:1], images[1:], (saliency[:1], saliency[1:]), 2, 0.5)
+        energy = energy_of(monkeypatch, policy, images.split(1), saliency.split(1), 2, 0.5)
         for number in range(16):
             grid = torch.tensor([number >> bit & 1 for bit in range(4)]).view(1, 2, 2)
             seen[gamma, number] = energy.of(grid).item()
@@ -149,7 +156,8 @@ def test_values_block_by_block(monkeypatch, solver, price, size, t_size, t):
         mask = out.mask[n, 0]
         assert all(len(cell(mask, i, j, 4).unique()) == 1 for i, j in np.ndindex(4, 4))
         assert set(mask.unique().tolist()) <= {0.0, 0.5, 1.0}
-        assert out.lam[n].item() == pytest.approx(per_block(mask, 4).mean().item(), abs=1e-6)
+        share = per_block(mask, 4).mean().item()
+        assert out.weights[:, n].tolist() == pytest.approx([share, 1 - share], abs=1e-6)
         shown = images[n], images[n - 1]
         if price is not None:
             first = naively_moved(images[n], saliency[n, 0], mask, t, price)
@@ -166,9 +174,9 @@ def test_the_given_lam_is_a_prior():
     flat = torch.ones(3, 1, 16, 16)
     policy = PuzzleMix(price=None)
     for lam, want in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
-        assert mixed(policy, images, flat, lam).lam.tolist() == [want] * 3
+        assert mixed(policy, images, flat, lam).weights[0].tolist() == [want] * 3
     images, saliency = inputs(20, 16, 16)
-    shares = [mixed(policy, images, saliency, lam, seed=4).lam.mean() for lam in (0.1, 0.4, 0.6, 0.9)]
+    shares = [mixed(policy, images, saliency, lam, seed=4).weights[0].mean() for lam in (0.1, 0.4, 0.6, 0.9)]
     assert shares == sorted(shares) and shares[0] < shares[-1]
 
 
@@ -183,7 +191,7 @@ def test_gradients_of_any_size():
     images, saliency = inputs(3, 16, 16)
     wanted = mixed(PuzzleMix(), images, saliency, 0.4)
     for scale in (1e-8, 1e5):
-        torch.testing.assert_close(mixed(PuzzleMix(), images, saliency * scale, 0.4).lam, wanted.lam)
+        torch.testing.assert_close(mixed(PuzzleMix(), images, saliency * scale, 0.4).weights, wanted.weights)
     assert mixed(PuzzleMix(), images, saliency * 0, 0.4).images.isfinite().all()
 
 
@@ -219,13 +227,13 @@ def test_blocks_that_move(size, t_size, blocks, moved):
     assert PuzzleMix(t_size=t_size)._transport_blocks(*size, blocks) == moved
 
 
-def test_images_are_compared_as_they_were():
+def test_images_are_compared_as_they_were(monkeypatch):
     images, saliency = inputs(4, 16, 16)
     mean, std = (0.4, 0.5, 0.6), (0.1, 0.25, 0.4)
     normalised = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     pairs = [(PuzzleMix(**AS_THEY_ARE), images), (PuzzleMix(mean=mean, std=std), normalised)]
     known = (saliency, saliency.roll(1, 0))
-    one, two = (policy.energy(x, x.roll(1, 0), known, 4, 0.5) for policy, x in pairs)
+    one, two = (energy_of(monkeypatch, policy, (x, x.roll(1, 0)), known, 4, 0.5) for policy, x in pairs)
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a, b)
 
@@ -245,15 +253,15 @@ def test_lam_is_the_share_of_the_mask(solver, n, sides, lam, seed):
     assert torch.equal(images, before[0]) and torch.equal(saliency, before[1])
     assert torch.equal(out.images, again.images)
     assert out.images.shape == images.shape and out.mask.shape == (n, 1, *images.shape[2:])
-    torch.testing.assert_close(out.lam, out.mask.mean((1, 2, 3)))
-    assert out.lam_second is None
+    torch.testing.assert_close(out.weights[0], out.mask.mean((1, 2, 3)))
+    assert torch.equal(out.weights[1], 1 - out.weights[0])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_images_keep_their_type(dtype):
     images, saliency = inputs(3, 16, 16)
     out = mixed(PuzzleMix(), images.to(dtype), saliency, 0.4)
-    assert out.images.dtype == dtype and out.mask.dtype == out.lam.dtype == torch.float32
+    assert out.images.dtype == dtype and out.mask.dtype == out.weights.dtype == torch.float32
 
 
 @pytest.mark.parametrize("blocks", [2, 4, 8])
@@ -263,7 +271,7 @@ def test_the_descent_waits_for_nothing(monkeypatch, blocks):
     with NoSync():
         mixed(PuzzleMix(solver="descent"), images, saliency, 0.4)
     out = mixed(PuzzleMix(solver="descent"), images.to("meta"), saliency.to("meta"), 0.4)
-    assert out.images.device.type == out.lam.device.type == "meta"
+    assert out.images.device.type == out.weights.device.type == "meta"
 
 
 @pytest.mark.parametrize(
@@ -288,4 +296,4 @@ def test_what_it_cannot_mix():
     with pytest.raises(ConfigError, match="15 x 16 pixels"):
         mixed(PuzzleMix(), images, torch.rand(2, 1, 15, 16), 0.5)
     with pytest.raises(ValueError, match="saliency of both"):
-        PuzzleMix()(images, images, 0.5, generator=np.random.default_rng(0), guides=Guides())
+        mixed_pairs(PuzzleMix(), images[..., :14, :], images[..., :14, :], 0.5)

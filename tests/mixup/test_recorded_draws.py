@@ -4,7 +4,7 @@ Exact on every machine: the numbers drawn, the final state of the generator, and
 Exact on the recording's processor and torch, to 1e-5 elsewhere: weights of labels, mixed images and features.
 
 A policy that is added needs no recording. One that draws differently by intent is recorded anew, with all
-others, by `python tests/mixup/test_recorded_draws.py`.
+others, by `PYTHONPATH=tests python tests/mixup/test_recorded_draws.py`.
 """
 
 import hashlib
@@ -14,33 +14,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from samix.config.adautomix import AdAutoMixConfig
-from samix.config.mixing import MaskAdjustConfig
-from samix.config.networks import MixerConfig
-from samix.mixup import POLICIES, AdAutoMix, Mixer, Outcome, RandomChoice, SAMix, Seen, mix_batch
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.table import example
+from helpers.all_policies import (
+    GRID,
+    LAMS,
+    SIZE,
+    N,
+    cases,
+    images_and_info,
+    outputs_of_a_network,
+    policy_of,
+)
+from samix.core.step import BatchShape
+from samix.mixup import (
+    draw_lam,
+    draw_local_pairing,
+    draw_policy,
+    expanded,
+    mix,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:TF32")  # a warning of torch without Intel's GPUs
 RECORDED = Path(__file__).with_name("recorded_draws.json")
-N, SIZE, GRID, SEEDS = 4, 64, 4, (0, 1, 2)
-LAMS = np.array([0.1, 0.9, 0.35, 0.6])
+SEEDS = (0, 1, 2)
 DRAWING = ["beta", "choice", "dirichlet", "integers", "normal", "permutation", "random", "uniform"]
-OPTIONS = {  # those that change what is drawn
-    "gridmix": [{"form": "cells"}],
-    "resizemix": [{"size": "draw", "scope": (0.4, 0.6)}, {"size": "scope"}],
-    "fmix": [{"spectrum": "full", "max_soft": 0.2}],
-    "patchup": [{"kind": "hard", "probability": 1.0}],
-    "augmix": [{"all_operations": True}],
-    "guidedmixup": [{"saliency": "sr"}],
-    "pixmix": [{"pictures": "here"}],
-    "tokenmix": [{"mask": "random", "label": "area"}],
-    "puzzlemix": [{"solver": "descent"}],
-}
 RECORDING = json.loads(RECORDED.read_text()) if RECORDED.exists() else {"cases": {}}
-PER_SAMPLE = [name for name in POLICIES if example(name).per_sample]
 
 
 def processor():
@@ -49,38 +47,6 @@ def processor():
     lines = about.read_text().splitlines() if about.exists() else []
     model = next((line for line in lines if line.startswith("model name")), "")
     return " ".join([model.partition(":")[2].strip(), torch.__version__.partition("+")[0]])
-
-
-def cases():
-    """Policy, options and whether lam is one per sample, by a readable name."""
-    plain = {name: (name, {}, False) for name in POLICIES}
-    more = {f"{name} {given}": (name, given, False) for name, options in OPTIONS.items() for given in options}
-    return plain | more | {f"{name}, lam per sample": (name, {}, True) for name in PER_SAMPLE} | SPECIAL
-
-
-def _supermix():
-    return type(example("supermix"))(network=example("supermix").network, images=3)
-
-
-def _lists():
-    config = MixerConfig(rescale_k=(0.25, 0.5, -1.0), upsample=("bilinear", "nearest"))
-    return SAMix(Mixer(8, config), MaskAdjustConfig(mode="prob", probability=0.5, smooth_sigma=1.0))
-
-
-SPECIAL = {
-    "supermix of three": (_supermix, {}, False),
-    "samix with lists": (_lists, {}, False),
-    "adautomix of two or three": (
-        lambda: AdAutoMix(AdversarialMixer(6, 0.3), AdAutoMixConfig(random_parents=True)),
-        {},
-        False,
-    ),
-    "choice of three": (
-        lambda: RandomChoice(("resizemix", "fmix", "smoothmix"), (None, 1.0, 0.5), (0.5, 0.25, 0.25)),
-        {},
-        False,
-    ),
-}
 
 
 class Logged(np.random.Generator):
@@ -120,61 +86,24 @@ def digest(values):
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 
 
-def policy_of(what, options, folder):
-    torch.manual_seed(0)
-    if not isinstance(what, str):
-        return what().eval()
-    if "pictures" in options:
-        pixels = np.random.default_rng(5).integers(256, size=(3, 90, 110, 3), dtype=np.uint8)
-        for number, picture in enumerate(pixels):
-            Image.fromarray(picture).save(folder / f"{number}.png")
-        options = {"pictures": str(folder)}
-    return (POLICIES[what](**options) if options else example(what)).eval()
-
-
-def images_and_info(policy):
-    """A batch, and all that a policy may need to know of it."""
-    generator = torch.Generator().manual_seed(7)
-    rand = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
-    channels = 6 if isinstance(policy, AdAutoMix) else 8
-    return torch.randn(N, 3, SIZE, SIZE, generator=generator), Seen(
-        maps=rand(N, channels, GRID, GRID),
-        labels=torch.tensor([0, 1, 2, 1]),
-        saliency=rand(N, 1, SIZE, SIZE),
-        feature_saliency=rand(N, 1, SIZE, SIZE),
-        cam=rand(N, 1, GRID, GRID),
-        attention=rand(N, 1, GRID, GRID),
-    )
-
-
-def outputs_of_a_network():
-    """Logits of the mixed images, attention to patches, and attention of all blocks."""
-    generator = torch.Generator().manual_seed(8)
-    tokens = GRID * GRID + 1
-    attentions = [torch.rand(N, tokens, tokens, generator=generator).softmax(-1) for _ in range(2)]
-    attention = attentions[-1][:, :1, 1:].reshape(N, 1, GRID, GRID)
-    return Outcome(torch.randn(N, 3, generator=generator), attention, tuple(attentions))
-
-
 def run(policy, seed, lam):
-    """Log, index (K, N), weights (K, N) float32, images and features of one batch, by the present API."""
-    generator = Logged(seed)
-    images, seen = images_and_info(policy)
-    batch = mix_batch(policy, images, generator, alpha=0.7, lam=lam, seen=seen)
-    mixed, features = batch.mixed, None
-    if mixed.inside is not None:
+    """Log, index (K, N), weights (K, N) float32, images and features of one batch, drawn as by mix_batch."""
+    rng = Logged(seed)
+    images, info = images_and_info(policy)
+    shape = BatchShape(N, SIZE, SIZE, (GRID, GRID), ((4, 12, 12),) * 2)
+    order = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    lam = draw_lam(0.7, rng) if lam is None else lam
+    drawn = draw_policy(policy, lam, rng, shape, lambda member: draw_local_pairing(N, order, no_repeat=True))
+    draws = expanded(policy, drawn, shape, images.device)
+    mixed, features = mix(policy, images, draws, info), None
+    weights = mixed.weights
+    if mixed.features is not None:
         features = torch.randn(N, 4, 12, 12, generator=torch.Generator().manual_seed(9))
-        features = mixed.inside.blend(features, batch.pairing.of(features))
-    if mixed.relabel is not None:
-        mixed = mixed.relabel(outputs_of_a_network())
-    if mixed.parents is not None:
-        index, weights = mixed.parents.index, mixed.parents.shares
-    else:
-        rest = 1 - mixed.lam if mixed.lam_second is None else mixed.lam_second
-        index = torch.stack([torch.arange(N), batch.pairing.index])
-        weights = torch.stack([torch.as_tensor(w, dtype=torch.float32).expand(N) for w in (mixed.lam, rest)])
-    beside = None if mixed.beside is None else mixed.beside[1].images
-    return generator, index, weights, {"images": mixed.images, "beside": beside, "features": features}
+        features = mixed.features.blend(features, features[mixed.index[1]])
+    if not mixed.final:
+        weights = policy.member(draws.member).reweight(mixed, outputs_of_a_network())
+    beside = None if mixed.extra is None else mixed.extra[1].images
+    return rng, mixed.index, weights, {"images": mixed.images, "beside": beside, "features": features}
 
 
 def found(case, seed, folder):

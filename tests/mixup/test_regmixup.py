@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.steps import step_of
 from helpers.tiny_supervised import BATCH, batch_of, context, learner_of
 from samix.core.random import generator_for
 
@@ -33,5 +34,5 @@ def test_the_loss_of_regmixup(alpha, step):
         own, other = (cross_entropies(network, images, these) for these in (labels, partners))
     want = np.mean(plain) + np.mean(lam * np.array(own) + (1 - lam) * np.array(other))
     assert list(learner.classifier.heads) == ["plain"]
-    assert learner(batch, ctx)["loss"].item() == pytest.approx(want, rel=1e-5)
+    assert step_of(learner, batch, ctx)["loss"].item() == pytest.approx(want, rel=1e-5)
     assert 0.2 < lam < 0.8 and index.tolist() != list(range(BATCH))  # or nothing would be mixed

@@ -9,12 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from helpers.mixing import lam_of, mixed_pairs
 from samix.core.errors import ConfigError
-from samix.mixup import ResizeMix, resizemix
-
-
-def run(policy, first, second, lam, seed):
-    return policy(first, second, lam, generator=np.random.default_rng(seed), guides=None)
+from samix.mixup import ResizeMix
+from samix.mixup.policies import resizemix
 
 
 @settings(deadline=None, max_examples=100)
@@ -27,7 +25,7 @@ def run(policy, first, second, lam, seed):
 def test_whole_second_in_a_box_of_the_first(h, w, lam, seed):
     noise = torch.Generator().manual_seed(seed)
     first, second = torch.rand(2, 2, 3, h, w, generator=noise)
-    out = run(ResizeMix(), first, second, lam, seed)
+    out = mixed_pairs(ResizeMix(), first, second, lam, seed)
     rng, tau = np.random.default_rng(seed), min(max(math.sqrt(1 - lam), 0.1), 0.8)
     want, inside = first.clone(), 0
     edges = []
@@ -43,26 +41,26 @@ def test_whole_second_in_a_box_of_the_first(h, w, lam, seed):
             mask[y, x], inside = 0, inside + 1
     assert torch.equal(out.images, want)
     assert torch.equal(out.mask, mask.expand(2, 1, h, w))
-    assert out.lam == pytest.approx(1 - inside / (h * w))
+    assert lam_of(out) == pytest.approx(1 - inside / (h * w))
 
 
 @pytest.fixture
 def ratios(monkeypatch):
     seen = []
-    draw = resizemix.draw_box
+    draw = resizemix.draw_boxes
 
-    def spy(images, ratio, generator):
+    def spy(shape, ratio, rng):
         seen.append(ratio)
-        return draw(images, ratio, generator)
+        return draw(shape, ratio, rng)
 
-    monkeypatch.setattr(resizemix, "draw_box", spy)
+    monkeypatch.setattr(resizemix, "draw_boxes", spy)
     return seen
 
 
 def draws(policy, lam, times=1):
     pair = torch.zeros(2, 1, 3, 4, 4)
     for seed in range(times):
-        run(policy, *pair, lam, seed)
+        mixed_pairs(policy, *pair, lam, seed)
 
 
 @pytest.mark.parametrize(("lam", "tau"), [(0.0, 0.8), (0.36, 0.8), (0.5, 0.5**0.5), (0.995, 0.1), (1.0, 0.1)])

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import mixed_batch, mixed_pairs, shape_of
 from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
-from samix.mixup import Guides, Pairing, SaliencyGrafting, Seen, mix
+from samix.mixup import ImageInfo, SaliencyGrafting
 
 
 def inputs(n, height, width, seed=0):
@@ -21,9 +22,7 @@ def inputs(n, height, width, seed=0):
 
 
 def mixed(policy, images, saliency, lam, seed=0):
-    pairing = Pairing(torch.arange(len(images), device=images.device).roll(1))
-    generator = np.random.default_rng(seed)
-    return mix(policy, images, pairing, lam, generator=generator, seen=Seen(feature_saliency=saliency))
+    return mixed_batch(policy, images, lam, seed, info=ImageInfo(feature_saliency=saliency))
 
 
 def naive_chances(saliency, n, lam, temperature=0.2):
@@ -66,18 +65,23 @@ def test_values_pixel_by_pixel(size, n, lam):
             all_own, all_other = all_own + own[y][x] ** 2, all_other + other[y][x] ** 2
             kept, given = kept + own[y][x] ** 2 * (not taken), given + other[y][x] ** 2 * taken
         kept, given = math.sqrt(kept / all_own), math.sqrt(given / all_other)
-        assert out.lam[k].item() == pytest.approx(kept / (kept + given), abs=1e-5)
+        share = kept / (kept + given)
+        assert out.weights[:, k].tolist() == pytest.approx([share, 1 - share], abs=1e-5)
 
 
 def test_chances_follow_saliency_and_lam():
-    _, saliency = inputs(6, 8, 8)
+    images, saliency = inputs(6, 8, 8)
     saliency[:, :, :4, :4] *= 20
-    policy = SaliencyGrafting()
+    policy = SaliencyGrafting(grids=[4])
+
+    def chances_for(lam):
+        return policy._chances(saliency, policy.draw(np.random.default_rng(0), lam, shape_of(images)))
+
     for lam in (0.95, 0.99):
-        chances = policy._chances(saliency, (4, 4), lam)
+        chances = chances_for(lam)
         torch.testing.assert_close(chances.mean((1, 2, 3)), torch.full((6,), 1 - lam), atol=1e-6, rtol=0)
         assert (chances[:, :, :2, :2].amin((1, 2, 3)) > chances[:, :, 2:].amax((1, 2, 3))).all()
-    cut = policy._chances(saliency, (4, 4), 0.1)
+    cut = chances_for(0.1)
     assert cut.max() == 1 and (cut.mean((1, 2, 3)) < 0.9).all()
 
 
@@ -94,7 +98,7 @@ def test_nothing_salient_goes_by_area():
     images, _ = inputs(3, 8, 8)
     out = mixed(SaliencyGrafting(grids=[4]), images, torch.zeros(3, 1, 8, 8), 0.5)
     share = out.mask.mean((1, 2, 3))
-    torch.testing.assert_close(out.lam, share.sqrt() / (share.sqrt() + (1 - share).sqrt()))
+    torch.testing.assert_close(out.weights[0], share.sqrt() / (share.sqrt() + (1 - share).sqrt()))
 
 
 def test_grids_are_drawn():
@@ -127,14 +131,15 @@ def test_any_size(n, size, lam, scale, seed):
     before = images.clone(), saliency.clone()
     out, again = (mixed(SaliencyGrafting(), images, saliency, lam, seed) for _ in range(2))
     assert torch.equal(images, before[0]) and torch.equal(saliency, before[1])
-    assert torch.equal(out.images, again.images) and torch.equal(out.lam, again.lam)
+    assert torch.equal(out.images, again.images) and torch.equal(out.weights, again.weights)
     assert set(out.mask.unique().tolist()) <= {0.0, 1.0} and out.mask.shape == (n, 1, *size)
     assert torch.equal(out.images, torch.where(out.mask.bool(), images, images.roll(1, 0)))
-    assert out.lam.shape == (n,) and out.lam.min() >= 0 and out.lam.max() <= 1
+    lams = out.weights[0]
+    assert lams.shape == (n,) and lams.min() >= 0 and lams.max() <= 1
+    assert torch.equal(out.weights[1], 1 - lams)
     # who has all the pixels has all of the label
-    assert (out.lam[out.mask.amin((1, 2, 3)) == 1] == 1).all() and (
-        out.lam[out.mask.amax((1, 2, 3)) == 0] == 0
-    ).all()
+    assert (lams[out.mask.amin((1, 2, 3)) == 1] == 1).all()
+    assert (lams[out.mask.amax((1, 2, 3)) == 0] == 0).all()
     if lam == 1:
         assert torch.equal(out.images, images)
 
@@ -143,7 +148,7 @@ def test_any_size(n, size, lam, scale, seed):
 def test_images_keep_their_type(dtype):
     images, saliency = inputs(3, 8, 8)
     out = mixed(SaliencyGrafting(), images.to(dtype), saliency, 0.4)
-    assert out.images.dtype == dtype and out.mask.dtype == out.lam.dtype == torch.float32
+    assert out.images.dtype == dtype and out.mask.dtype == out.weights.dtype == torch.float32
 
 
 def test_nothing_waits_for_the_device():
@@ -161,4 +166,4 @@ def test_mistakes():
         SaliencyGrafting(temperature=0)
     images = torch.rand(2, 3, 8, 8)
     with pytest.raises(ValueError, match="feature saliency"):
-        SaliencyGrafting()(images, images, 0.5, generator=np.random.default_rng(0), guides=Guides())
+        mixed_pairs(SaliencyGrafting(), images, images, 0.5)

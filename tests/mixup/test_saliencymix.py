@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.mixing import mixed_pairs
 from samix.core.errors import ConfigError
 from samix.mixup import SaliencyMix
 from samix.mixup.fine_grained import fine_grained_saliency
@@ -86,7 +87,7 @@ def test_box_around_the_most_salient_pixel(own_boxes, lam, size):
     noise = torch.Generator().manual_seed(3)
     first, second = torch.rand(2, 4, 3, *size, generator=noise)
     options = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    out = SaliencyMix(**options, own_boxes=own_boxes)(first, second, lam, generator=None, guides=None)
+    out = mixed_pairs(SaliencyMix(**options, own_boxes=own_boxes), first, second, lam, rng=None)
     centres = []
     for n in range(4):
         saliency = naive_saliency(second[n if own_boxes else 0])
@@ -96,7 +97,8 @@ def test_box_around_the_most_salient_pixel(own_boxes, lam, size):
             pasted = y in rows and x in columns
             assert out.mask[n, 0, y, x] == (not pasted)
             assert torch.equal(out.images[n, :, y, x], (second if pasted else first)[n, :, y, x])
-        assert out.lam[n].item() == pytest.approx(1 - len(rows) * len(columns) / math.prod(size), abs=1e-6)
+        share = 1 - len(rows) * len(columns) / math.prod(size)
+        assert out.weights[:, n].tolist() == pytest.approx([share, 1 - share], abs=1e-6)
     assert len(set(centres)) == (4 if own_boxes else 1)
 
 
@@ -104,7 +106,7 @@ def test_first_of_equals():
     """The pattern is brightest at (5, 9) and at (6, 4); the upper row comes first."""
     second = pattern()
     policy = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    mask = policy(torch.zeros_like(second), second, 1 - 0.4**2, generator=None, guides=None).mask[0, 0]
+    mask = mixed_pairs(policy, torch.zeros_like(second), second, 1 - 0.4**2, rng=None).mask[0, 0]
     assert (mask == 0).nonzero().tolist() == [[4, 7], [4, 8], [4, 9], [5, 7], [5, 8], [5, 9]]
 
 
@@ -117,7 +119,7 @@ def test_images_are_looked_at_as_they_were():
     plain = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), own_boxes=True)
     told = SaliencyMix(mean, std, own_boxes=True)
     masks = [
-        policy(first, second, 0.7, generator=None, guides=None).mask
+        mixed_pairs(policy, first, second, 0.7, rng=None).mask
         for policy, second in ((plain, images), (told, normalised), (plain, normalised))
     ]
     assert torch.equal(masks[0], masks[1])
@@ -129,8 +131,8 @@ def test_without_mean_and_std_images_are_stretched():
     images[:, :, 0, 0], images[:, :, 0, 1] = 0, 1
     first = torch.zeros_like(images)
     plain = SaliencyMix((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), own_boxes=True)
-    want = plain(first, images, 0.7, generator=None, guides=None).mask
-    got = SaliencyMix(own_boxes=True)(first, images * 4 - 2, 0.7, generator=None, guides=None).mask
+    want = mixed_pairs(plain, first, images, 0.7, rng=None).mask
+    got = mixed_pairs(SaliencyMix(own_boxes=True), first, images * 4 - 2, 0.7, rng=None).mask
     assert torch.equal(got, want)
 
 

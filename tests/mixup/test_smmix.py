@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from samix.mixup import Guides, Seen, SMMix
+from helpers.mixing import lam_of, mixed_pairs
+from samix.mixup import ImageInfo, PairInfo, SMMix
 
 
 def run(grid, patch, seed=0, n=3):
     generator = torch.Generator().manual_seed(seed)
     first, second = torch.rand(2, n, 3, grid[0] * patch[0], grid[1] * patch[1], generator=generator)
     attention = torch.rand(2, n, 1, *grid, generator=generator) / 50
-    guides = Guides(Seen(attention=attention[0]), Seen(attention=attention[1]))
-    mixed = SMMix()(first, second, 0.5, generator=np.random.default_rng(seed), guides=guides)
+    info = PairInfo(ImageInfo(attention=attention[0]), ImageInfo(attention=attention[1]))
+    mixed = mixed_pairs(SMMix(), first, second, 0.5, seed, info=info, grid=grid)
     return mixed, first, second, attention
 
 
 def side_of(mixed, grid):
-    side = round(((1 - mixed.lam) * grid[0] * grid[1]) ** 0.5)
-    assert mixed.lam == pytest.approx(1 - side**2 / (grid[0] * grid[1]))
+    side = round(((1 - lam_of(mixed)) * grid[0] * grid[1]) ** 0.5)
+    assert lam_of(mixed) == pytest.approx(1 - side**2 / (grid[0] * grid[1]))
     return side
 
 
@@ -49,7 +50,7 @@ def test_pixel_by_pixel(grid, patch):
                 mask[own] = 0
             assert torch.equal(mixed.images[n], want)
             assert torch.equal(mixed.mask[n, 0], mask)
-        torch.testing.assert_close(mixed.mask.mean((1, 2, 3)), torch.full((3,), mixed.lam))
+        torch.testing.assert_close(mixed.mask.mean((1, 2, 3)), mixed.weights[0])
 
 
 @pytest.mark.parametrize(
@@ -63,19 +64,19 @@ def test_sides(grid, sides):
 
 def test_first_of_equals():
     images = torch.rand(2, 1, 3, 4, 4)
-    even = Seen(attention=torch.full((1, 1, 4, 4), 1 / 16))
-    mixed = SMMix()(*images, 0.5, generator=np.random.default_rng(0), guides=Guides(even, even))
+    even = ImageInfo(attention=torch.full((1, 1, 4, 4), 1 / 16))
+    mixed = mixed_pairs(SMMix(), *images, 0.5, info=PairInfo(even, even), grid=(4, 4))
     side = side_of(mixed, (4, 4))
     assert not mixed.mask[0, 0, :side, :side].any() and mixed.mask.sum() == 16 - side**2
 
 
 def test_partner_is_the_batch_in_reverse():
-    assert SMMix().partners(None, 4, torch.device("cpu")).tolist() == [3, 2, 1, 0]
+    assert SMMix().choose_partners(ImageInfo(), 4, torch.device("cpu")).tolist() == [3, 2, 1, 0]
 
 
 def test_attention_of_both_is_needed():
     images = torch.rand(2, 1, 3, 4, 4)
-    own = Seen(attention=torch.rand(1, 1, 4, 4))
-    for guides in (Guides(), Guides(own), Guides(second=own)):
-        with pytest.raises(ValueError, match="SMMix needs the attention"):
-            SMMix()(*images, 0.5, generator=np.random.default_rng(0), guides=guides)
+    own = ImageInfo(attention=torch.rand(1, 1, 4, 4))
+    for info in (PairInfo(), PairInfo(own), PairInfo(second=own)):
+        with pytest.raises(ValueError, match="SMMix requires the attention"):
+            mixed_pairs(SMMix(), *images, 0.5, info=info, grid=(4, 4))

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import mixed_batch, mixed_pairs
 from helpers.no_sync import NoSync
 from samix.core.errors import ConfigError
-from samix.mixup import Guides, Pairing, Seen, SnapMix, mix
+from samix.mixup import ImageInfo, PairInfo, SnapMix
 
 LABELS = [0, 1, 1, 2]
 
@@ -22,10 +23,8 @@ def inputs(n, height, width, seed=0, cells=(4, 3)):
 
 def mixed(policy, images, cam, lam, seed=0, labels=None):
     labels = torch.tensor((LABELS * len(images))[: len(images)] if labels is None else labels)
-    device = images.device
-    pairing = Pairing(torch.arange(len(images), device=device).roll(1))
-    seen = Seen(labels=labels.to(device), cam=cam)
-    return mix(policy, images, pairing, lam, generator=np.random.default_rng(seed), seen=seen)
+    info = ImageInfo(labels=labels.to(images.device), cam=cam)
+    return mixed_batch(policy, images, lam, seed, info=info)
 
 
 def naive_line(position, size):
@@ -98,8 +97,7 @@ def test_values_pixel_by_pixel(size, seed):
         kept, given = 1 - inside(maps[n], own), inside(maps[n - 1], source)
         if LABELS[n] == LABELS[n - 1]:
             kept = given = kept + given
-        assert out.lam[n].item() == pytest.approx(kept, abs=1e-5)
-        assert out.lam_second[n].item() == pytest.approx(given, abs=1e-5)
+        assert out.weights[:, n].tolist() == pytest.approx([kept, given], abs=1e-5)
 
 
 @pytest.mark.parametrize("bad", [0.0, 3.0, math.nan, math.inf])
@@ -107,8 +105,7 @@ def test_maps_without_values_count_by_area(bad):
     images, cam = inputs(4, 12, 12)
     out = mixed(SnapMix(), images, torch.full_like(cam, bad), 0.4, 1, labels=[0, 1, 2, 3])
     share = out.mask.mean((1, 2, 3))
-    torch.testing.assert_close(out.lam, share)
-    torch.testing.assert_close(out.lam_second, 1 - share)
+    torch.testing.assert_close(out.weights, torch.stack([share, 1 - share]))
     assert 0 < share[0] < 1
 
 
@@ -116,7 +113,7 @@ def test_the_second_box_has_a_share_of_its_own():
     """With lam given the first box is as large as it was, the second is drawn anew."""
     images, cam = inputs(4, 16, 16)
     small, large = SnapMix(alpha=1e4), SnapMix(alpha=1.0)
-    seconds = [mixed(large, images, cam, 0.5, seed).lam_second[0].item() for seed in range(20)]
+    seconds = [mixed(large, images, cam, 0.5, seed).weights[1, 0].item() for seed in range(20)]
     assert max(seconds) - min(seconds) > 0.3
     masks = [mixed(policy, images, cam, 0.5, 3).mask for policy in (small, large)]
     assert torch.equal(*masks)
@@ -127,7 +124,7 @@ def test_an_empty_box_leaves_all_as_it_was():
     for policy, lam in ((SnapMix(), 1.0), (SnapMix(probability=0.0), 0.3)):
         out = mixed(policy, images, cam, lam)
         assert torch.equal(out.images, images) and out.mask.eq(1).all()
-        assert out.lam.tolist() == [1.0] * 4 and out.lam_second.tolist() == [0.0] * 4
+        assert out.weights.tolist() == [[1.0] * 4, [0.0] * 4]
 
 
 def test_some_batches_are_mixed():
@@ -150,11 +147,10 @@ def test_any_size(n, size, cells, lam, seed):
     before = images.clone(), cam.clone()
     out, again = (mixed(SnapMix(), images, cam, lam, seed) for _ in range(2))
     assert torch.equal(images, before[0]) and torch.equal(cam, before[1])
-    assert torch.equal(out.images, again.images) and torch.equal(out.lam, again.lam)
+    assert torch.equal(out.images, again.images) and torch.equal(out.weights, again.weights)
     kept = out.mask.bool().expand_as(images)
     assert torch.equal(out.images[kept], images[kept]) and set(out.mask.unique().tolist()) <= {0.0, 1.0}
-    for weight in (out.lam, out.lam_second):
-        assert weight.shape == (n,) and weight.min() >= -1e-5 and weight.max() <= 2 + 1e-5
+    assert out.weights.shape == (2, n) and out.weights.min() >= -1e-5 and out.weights.max() <= 2 + 1e-5
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -163,7 +159,7 @@ def test_images_keep_their_type(dtype, lam):
     images, cam = inputs(4, 12, 12)
     out = mixed(SnapMix(), images.to(dtype), cam, lam)
     assert out.images.dtype == dtype
-    assert out.mask.dtype == out.lam.dtype == out.lam_second.dtype == torch.float32
+    assert out.mask.dtype == out.weights.dtype == torch.float32
 
 
 @pytest.mark.parametrize("lam", [0.4, 1.0])
@@ -180,6 +176,6 @@ def test_mistakes():
     with pytest.raises(ConfigError, match="probability 2"):
         SnapMix(probability=2)
     images, cam = inputs(4, 12, 12)
-    for seen in (Seen(cam=cam), Seen(labels=torch.tensor(LABELS))):
+    for seen in (ImageInfo(cam=cam), ImageInfo(labels=torch.tensor(LABELS))):
         with pytest.raises(ValueError, match="labels and class activation maps"):
-            SnapMix()(images, images, 0.5, generator=np.random.default_rng(0), guides=Guides(seen, seen))
+            mixed_pairs(SnapMix(), images, images, 0.5, info=PairInfo(seen, seen))

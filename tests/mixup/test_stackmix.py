@@ -3,13 +3,14 @@
 import pytest
 import torch
 
+from helpers.mixing import lam_of, mixed_pairs
 from samix.mixup import StackMix, stack
 
 
 @pytest.mark.parametrize("side", ["right", "below"])
 def test_both_images_whole(side):
     first, second = torch.rand(2, 4, 3, 5, 7)
-    out = StackMix(side)(first, second, 0.9, generator=None, guides=None)
+    out = mixed_pairs(StackMix(side), first, second, 0.9, rng=None)
     for n in range(4):
         for y in range(5):
             for x in range(7):
@@ -17,7 +18,7 @@ def test_both_images_whole(side):
                 assert torch.equal(out.images[n, :, y, x], first[n, :, y, x])
                 assert torch.equal(out.images[other], second[n, :, y, x])
                 assert out.mask[n, 0, y, x] == 1 and out.mask[other] == 0
-    assert out.lam == 0.5
+    assert lam_of(out) == 0.5
 
 
 def test_tests_stack_an_image_with_itself():

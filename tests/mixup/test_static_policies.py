@@ -1,31 +1,26 @@
 """What every hand-made policy promises, whatever it does with the pixels."""
 
-from typing import get_args
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import float32, lam_of, mixed_batch
 from helpers.no_sync import NoSync
-from samix.config.mixing import PolicyName
 from samix.mixup import (
     POLICIES,
     CutMix,
     FMix,
     GridMix,
     GuidedMixup,
+    ImageInfo,
     InterIntra,
     Mixup,
-    Pairing,
     RandomChoice,
     ResizeMix,
     SaliencyMix,
-    Seen,
     SmoothMix,
     StackMix,
-    mix,
 )
 
 STATIC = {
@@ -53,14 +48,11 @@ ANY_LAM = st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1))
 SIZES = st.integers(1, 20)
 
 
-def labels(n):
-    return torch.arange(n) // 2
-
-
 def mixed(policy, images, lam, seed=0):
-    pairing = Pairing(torch.arange(len(images)).roll(1))
-    generator = np.random.default_rng(seed)
-    return mix(policy, images, pairing, lam, generator=generator, seen=Seen(labels=labels(len(images))))
+    """Each image with the one before it, also by policies that have a rule of their own."""
+    rows = torch.arange(len(images))
+    info = ImageInfo(labels=rows.to(images.device) // 2)
+    return mixed_batch(policy, images, lam, seed, index=rows.roll(1), info=info)
 
 
 @pytest.mark.parametrize("name", STATIC)
@@ -73,16 +65,17 @@ def test_lam_is_the_share_of_the_mask_and_the_mask_weighs_the_first(name, n, h, 
     assert torch.equal(images, before)
     size = {"stackmix": (h, 2 * w), "stackmix below": (2 * h, w)}.get(name, (h, w))
     assert out.images.shape == (n, 3, *size) and out.images.dtype == images.dtype
-    assert out.lam_second is None
-    lams = out.lam if isinstance(out.lam, torch.Tensor) else torch.full((n,), out.lam, dtype=torch.float64)
+    lams, rests = out.weights
     assert lams.shape == (n,) and lams.min() >= 0 and lams.max() <= 1
+    torch.testing.assert_close(lams + rests, torch.ones(n))
+    assert out.final and out.own_first and out.index[0].tolist() == list(range(n))
     if out.mask is None:
         assert name in ("mixup", "random choice")
         return
     assert out.mask.shape == (n, 1, *size) and out.mask.min() >= 0 and out.mask.max() <= 1
     share = out.mask.double().mean((1, 2, 3))
     if "fmix" in name:  # the ratio that was asked for stays the label
-        assert out.lam == lam and (share - lam).abs().max() <= 1 / (h * w) + 1e-6
+        assert lam_of(out) == float32(lam) and (share - lam).abs().max() <= 1 / (h * w) + 1e-6
     else:
         want = 1 - share if name == "smoothmix released" else share
         torch.testing.assert_close(lams.double(), want, atol=1e-5, rtol=0)
@@ -96,7 +89,7 @@ def test_seeds_decide(name):
     images = torch.rand(4, 3, 16, 12)
     one, two = mixed(STATIC[name], images, 0.4, 3), mixed(STATIC[name], images, 0.4, 3)
     assert torch.equal(one.images, two.images)
-    assert torch.equal(torch.as_tensor(one.lam), torch.as_tensor(two.lam))
+    assert torch.equal(one.weights, two.weights)
     others = [mixed(STATIC[name], images, 0.4, seed).images for seed in range(10)]
     draws = not any(part in name for part in ("stack", "saliency", "guided")) and name != "mixup"
     assert any(not torch.equal(one.images, other) for other in others) == draws
@@ -106,7 +99,7 @@ def test_seeds_decide(name):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_images_keep_their_type(name, dtype):
     out = mixed(STATIC[name], torch.rand(4, 3, 8, 12).to(dtype), 0.4)
-    assert out.images.dtype == dtype
+    assert out.images.dtype == dtype and out.weights.dtype == torch.float32
     if out.mask is not None:
         assert out.mask.dtype == torch.float32  # the mean of a mask of halves would be no ratio
 
@@ -116,14 +109,14 @@ def test_lam_one_is_the_first_image(name):
     images = torch.randn(4, 3, 9, 14)
     out = mixed(STATIC[name], images, 1.0)
     assert torch.equal(out.images, images)
-    assert torch.as_tensor(out.lam).eq(1).all()
+    assert out.weights.tolist() == [[1.0] * 4, [0.0] * 4]
 
 
 @pytest.mark.parametrize("name", ["mixup", "fmix", "fmix full", "fmix soft"])
 def test_lam_zero_is_the_second_image(name):
     images = torch.randn(4, 3, 9, 14)
     out = mixed(STATIC[name], images, 0.0)
-    assert torch.equal(out.images, images.roll(1, 0)) and out.lam == 0
+    assert torch.equal(out.images, images.roll(1, 0)) and lam_of(out) == 0
 
 
 @pytest.mark.parametrize("name", STATIC)
@@ -139,11 +132,8 @@ def test_no_value_is_read_back(name):
     """Tensors without values: whatever would look at one fails. (FMix draws on the device, here there is
     no generator for it.)
     """
-    images = torch.rand(4, 3, 16, 12, device="meta")
-    pairing = Pairing(torch.arange(4, device="meta"))
-    seen = Seen(labels=torch.arange(4, device="meta"))
-    out = mix(STATIC[name], images, pairing, 0.4, generator=np.random.default_rng(0), seen=seen)
-    assert out.images.device.type == "meta"
+    out = mixed(STATIC[name], torch.rand(4, 3, 16, 12, device="meta"), 0.4)
+    assert out.images.device.type == out.weights.device.type == "meta"
 
 
 @pytest.mark.parametrize(
@@ -154,11 +144,7 @@ def test_the_watch_notices_a_wait(wait):
         wait(torch.rand(4))
 
 
-def test_table_and_configuration_name_the_same_policies():
-    assert set(get_args(PolicyName)) == {"none", *POLICIES}
-
-
 @pytest.mark.parametrize("policy", {type(policy) for policy in STATIC.values()})
 def test_table_knows_each_policy_and_its_cost(policy):
     assert policy in POLICIES.values()
-    assert policy.cost == ("L" if policy in (SaliencyMix, GuidedMixup) else "S")
+    assert policy.cost == ("saliency" if policy in (SaliencyMix, GuidedMixup) else "static")

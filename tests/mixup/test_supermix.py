@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.mixing import float32, lam_of, mixed_pairs
 from helpers.no_sync import NoSync
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
-from samix.jobs.build import prefixed
-from samix.jobs.moco import about_backbone
-from samix.mixup.supermix import SuperMix
+from samix.mixup.policies.supermix import SuperMix
 from samix.nn import build_backbone
 
 
@@ -38,7 +37,7 @@ def batch(n=4, size=(12, 10), seed=0):
 
 
 def mixed(policy, images, lam=0.4, seed=0):
-    return policy(images, images.roll(1, 0), lam, generator=np.random.default_rng(seed), guides=None)
+    return mixed_pairs(policy, images, images.roll(1, 0), lam, seed)
 
 
 def total(net, images, shares, masks, sparsity):
@@ -121,20 +120,21 @@ def test_two_images():
     images, policy = batch(), SuperMix(network=teacher())
     before = images.clone()
     out = mixed(policy, images, 0.4)
-    assert torch.equal(images, before) and out.lam == 0.4 and out.parents is None
+    assert torch.equal(images, before) and lam_of(out) == float32(0.4) and out.own_first
     shares = torch.tensor([0.4, 0.6])[:, None].expand(2, 4)
     want = policy.masks(torch.stack([images, images.roll(1, 0)]), shares)
     torch.testing.assert_close(out.mask, want[0])
     torch.testing.assert_close(out.images, want[0] * images + want[1] * images.roll(1, 0))
-    assert not policy.several and out.mask.std() > 0.01
+    assert not policy.many_parents and out.mask.std() > 0.01
 
 
 def test_three_images_are_three():
     images, policy = batch(7), SuperMix(network=teacher(), images=3)
     lam = np.linspace(0.1, 0.9, 7)
     out = mixed(policy, images, lam, seed=3)
-    index, shares = out.parents.index, out.parents.shares
-    assert index[0].tolist() == list(range(7)) and policy.several
+    index, shares = out.index, out.weights
+    assert not out.own_first and not out.everywhere
+    assert index[0].tolist() == list(range(7)) and policy.many_parents
     for row in index:
         assert sorted(row.tolist()) == list(range(7))
     assert all(len(set(column)) == 3 for column in index.T.tolist())
@@ -143,11 +143,12 @@ def test_three_images_are_three():
     masks = policy.masks(images[index], shares)
     want = sum(masks[k] * images[index[k]] for k in range(3))
     torch.testing.assert_close(out.images, want)
+    torch.testing.assert_close(out.mask, masks)
 
 
 def test_the_split_of_three_is_symmetric_and_drawn_for_each():
     policy = SuperMix(network=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), images=3, steps=1)
-    shares = mixed(policy, torch.rand(2000, 3, 1, 1), 0.2).parents.shares
+    shares = mixed(policy, torch.rand(2000, 3, 1, 1), 0.2).weights
     split = shares[1] / 0.8
     assert split.mean().item() == pytest.approx(0.5, abs=0.02)
     assert split.var().item() == pytest.approx(1 / 28, rel=0.1)  # of Beta(3, 3)
@@ -164,7 +165,7 @@ def test_lam_of_each_sample():
     images, policy = batch(3), SuperMix(network=teacher())
     lams = np.array([0.2, 0.5, 0.9])
     together = mixed(policy, images, lams)
-    torch.testing.assert_close(together.lam, torch.tensor(lams, dtype=torch.float32))
+    torch.testing.assert_close(together.weights, torch.from_numpy(np.array([lams, 1 - lams])).float())
     for i, lam in enumerate(lams):
         torch.testing.assert_close(
             mixed(policy, images, float(lam)).mask[i], together.mask[i], atol=1e-4, rtol=0
@@ -232,8 +233,10 @@ def test_refused_options(options):
 
 
 def test_a_teacher_needs_classes(tmp_path):
-    config, card = BackboneConfig(channels=(4, 4, 6, 8)), {"mean": [0.5] * 3, "std": [0.2] * 3}
+    config = BackboneConfig(channels=(4, 4, 6, 8))
+    tensors = {f"backbone.{key}": value for key, value in build_backbone(config).state_dict().items()}
+    about = {"kind": "backbone", "backbone": config.model_dump(mode="json")}
     path = tmp_path / "encoder.safetensors"
-    save_weights(path, prefixed(build_backbone(config), "backbone."), about_backbone(config, [], card))
+    save_weights(path, tensors, about | {"mean": [0.5] * 3, "std": [0.2] * 3})
     with pytest.raises(ConfigError, match=r"encoder\.safetensors are an encoder's"):
         SuperMix(weights=str(path))

@@ -7,26 +7,28 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.mixing import lam_of, mixed_batch, mixed_pairs
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
-from samix.mixup import Guides, Pairing, Seen, TokenMix, mix
-from samix.mixup.tokenmix import _add_rectangle
+from samix.mixup import ImageInfo, PairInfo, TokenMix
+from samix.mixup.policies.tokenmix import _add_rectangle
 from samix.nn import build_backbone
 
 GRID = (6, 5)
 BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
 
 
-def guides(field, grid=GRID, n=3):
+def maps_of(field, grid=GRID, n=3):
     maps = torch.rand(2, n, 1, *grid, generator=torch.Generator().manual_seed(2)) / 40
-    return Guides(*(Seen(**{field: one}) for one in maps))
+    return PairInfo(*(ImageInfo(**{field: one}) for one in maps))
 
 
 def run(policy, lam, given, patch=4, grid=GRID, seed=0, n=3):
+    """The backbone's grid is that of the maps, whatever the option patch of the policy."""
     generator = torch.Generator().manual_seed(1)
     first, second = torch.rand(2, n, 3, grid[0] * patch, grid[1] * patch, generator=generator)
-    mixed = policy(first, second, lam, generator=np.random.default_rng(seed), guides=given)
+    mixed = mixed_pairs(policy, first, second, lam, seed, info=given, grid=grid)
     assert torch.equal(mixed.images, torch.where(mixed.mask.bool(), first, second))
     return mixed
 
@@ -47,9 +49,9 @@ def wanted(lam, total):
 @pytest.mark.parametrize("grid", [(14, 14), (8, 8), (2, 2), (3, 7), (1, 1)])
 def test_random_patches_are_counted(grid, lam):
     total = grid[0] * grid[1]
-    mixed = run(TokenMix("random", "area", patch=4), lam, Guides(), grid=grid)
+    mixed = run(TokenMix("random", "area", patch=4), lam, PairInfo(), grid=grid)
     assert int(taken_of(mixed).sum()) == wanted(lam, total)
-    assert mixed.lam == pytest.approx(1 - wanted(lam, total) / total) and mixed.lam_second is None
+    assert lam_of(mixed) == pytest.approx(1 - wanted(lam, total) / total)
 
 
 def test_counts_of_the_paper():
@@ -60,7 +62,7 @@ def test_counts_of_the_paper():
 def test_random_patches_are_all_alike():
     seen = Counter()
     for seed in range(500):
-        mixed = run(TokenMix("random", "area", patch=4), 0.75, Guides(), grid=(4, 4), seed=seed)
+        mixed = run(TokenMix("random", "area", patch=4), 0.75, PairInfo(), grid=(4, 4), seed=seed)
         seen.update(taken_of(mixed).flatten().nonzero().flatten().tolist())
     counts = np.array([seen[place] for place in range(16)])
     assert counts.sum() == 500 * 6 and abs(counts - 187.5).max() < 5 * math.sqrt(187.5)
@@ -75,10 +77,10 @@ def test_blocks(lam):
     """As many patches as asked for or a few less; in far fewer pieces than single ones would be."""
     found, pieces, single = [], 0, 0
     for seed in range(60):
-        taken = taken_of(run(TokenMix(label="area", patch=1), lam, Guides(), 1, (14, 14), seed), 1)
+        taken = taken_of(run(TokenMix(label="area", patch=1), lam, PairInfo(), 1, (14, 14), seed), 1)
         found.append(int(taken.sum()))
         pieces += borders(taken)
-        single += borders(taken_of(run(TokenMix("random", "area", 1), lam, Guides(), 1, (14, 14), seed), 1))
+        single += borders(taken_of(run(TokenMix("random", "area", 1), lam, PairInfo(), 1, (14, 14), seed), 1))
     assert min(found) > 0 and max(found) == wanted(lam, 196)
     assert np.mean(found) > 0.95 * wanted(lam, 196)
     assert pieces < 0.7 * single
@@ -139,44 +141,50 @@ def shares(mixed, maps, lowest):
 def test_labels_patch_by_patch(label, mask, lam):
     """Class activation maps may be negative and count from their lowest value on."""
     field = {"attention": "attention", "teacher": "cam"}[label]
-    given = guides(field)
+    given = maps_of(field)
     if label == "teacher":
-        given = Guides(*(Seen(cam=seen.cam - 0.3) for seen in given))
+        given = PairInfo(*(ImageInfo(cam=seen.cam - 0.3) for seen in given))
     mixed = run(TokenMix(mask, label, patch=4), lam, given)
     lowest = (lambda one: 0) if label == "attention" else torch.min
     want = shares(mixed, [getattr(seen, field) for seen in given], lowest)
-    assert torch.cat([mixed.lam, mixed.lam_second]).tolist() == pytest.approx(want, abs=1e-5)
+    assert mixed.weights.flatten().tolist() == pytest.approx(want, abs=1e-5)
     whole = run(TokenMix(mask, label, 4, normalise_weights=True), lam, given)
-    assert whole.lam_second is None and torch.equal(whole.mask, mixed.mask)
+    assert torch.equal(whole.mask, mixed.mask)
     normal = [want[n] / (want[n] + want[n + 3]) for n in range(3)]
-    assert whole.lam.tolist() == pytest.approx(normal, abs=1e-5)
+    normal += [1 - share for share in normal]
+    assert whole.weights.flatten().tolist() == pytest.approx(normal, abs=1e-5)
 
 
 def test_orientation():
     """A map that lies in the patches that are kept counts whole, one in the others not at all."""
-    plain = guides("attention")
+    plain = maps_of("attention")
     kept = (~taken_of(run(TokenMix(), 0.5, plain))).float().expand(3, 1, *GRID)
-    mixed = run(TokenMix(), 0.5, Guides(Seen(attention=kept), Seen(attention=kept)))
-    torch.testing.assert_close(mixed.lam, torch.ones(3))
-    torch.testing.assert_close(mixed.lam_second, torch.zeros(3), atol=1e-6, rtol=0)
+    mixed = run(TokenMix(), 0.5, PairInfo(ImageInfo(attention=kept), ImageInfo(attention=kept)))
+    torch.testing.assert_close(mixed.weights, torch.tensor([[1.0] * 3, [0.0] * 3]), atol=1e-6, rtol=0)
 
 
-def test_attention_tells_the_grid():
-    """Its patches are of 4 pixels here, whatever the option says."""
-    assert taken_of(run(TokenMix(patch=16), 0.5, guides("attention"))).any()
+def test_the_grid_is_the_backbones():
+    """Patches of 4 pixels here, whatever the option says; without a backbone the option counts."""
+    given = maps_of("attention")
+    mixed = run(TokenMix(patch=16), 0.5, given)
+    assert taken_of(mixed).any()
+    first, second = torch.rand(2, 3, 3, 24, 20, generator=torch.Generator().manual_seed(1))
+    alone = mixed_pairs(TokenMix(patch=4), first, second, 0.5, info=given)
+    assert torch.equal(alone.images, mixed.images) and torch.equal(alone.weights, mixed.weights)
+    with pytest.raises(ConfigError, match="patches of 16 pixels do not divide"):
+        mixed_pairs(TokenMix(patch=16), first, second, 0.5, info=given)
 
 
 def test_smaller_class_maps_are_resized():
     """Bilinearly: between two centres, three quarters of the nearer value and a quarter of the other."""
     line = torch.tensor([[0.2, 0.8]])
     wide = torch.tensor([[0.2, 0.35, 0.65, 0.8]])
-    cams = [Seen(cam=one.expand(3, 1, 1, 2)) for one in (line, line.flip(1))]
-    full = [Seen(cam=one.expand(3, 1, 1, 4)) for one in (wide, wide.flip(1))]
+    cams = [ImageInfo(cam=one.expand(3, 1, 1, 2)) for one in (line, line.flip(1))]
+    full = [ImageInfo(cam=one.expand(3, 1, 1, 4)) for one in (wide, wide.flip(1))]
     policy = TokenMix("random", "teacher", 4)
-    small = run(policy, 0.5, Guides(*cams), grid=(1, 4))
-    large = run(policy, 0.5, Guides(*full), grid=(1, 4))
-    torch.testing.assert_close(small.lam, large.lam)
-    torch.testing.assert_close(small.lam_second, large.lam_second)
+    small = run(policy, 0.5, PairInfo(*cams), grid=(1, 4))
+    large = run(policy, 0.5, PairInfo(*full), grid=(1, 4))
+    torch.testing.assert_close(small.weights, large.weights)
 
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.1, 0.2, 0.4]
@@ -201,8 +209,8 @@ def test_the_teachers_class_maps(teacher):
     path, backbone, head = teacher
     images, labels = torch.randn(4, 3, 32, 32), torch.tensor([4, 0, 2, 2])
     policy = TokenMix("random", "teacher", 8, weights=str(path)).train()
-    assert policy.needs == {"labels"}
-    seen = policy.see(images, Seen(labels=labels))
+    assert policy.requires == {"labels"}
+    seen = policy.info_from(images, ImageInfo(labels=labels))
     with torch.no_grad():
         maps = backbone.net.forward_features(images).double()
     assert seen.cam.shape == (4, 1, *maps.shape[2:]) and not seen.cam.requires_grad
@@ -211,23 +219,23 @@ def test_the_teachers_class_maps(teacher):
         weights = head.weight[labels[n]].tolist()
         want = sum(w * h for w, h in zip(weights, relued, strict=True)) + head.bias[labels[n]].item()
         assert seen.cam[n, 0, y, x].item() == pytest.approx(want, abs=1e-4)
-    pairing, rng = Pairing(torch.tensor([3, 2, 1, 0])), np.random.default_rng(0)
-    mixed = mix(policy, images, pairing, 0.5, generator=rng, seen=Seen(labels=labels))
+    mixed = mixed_batch(policy, images, 0.5, info=ImageInfo(labels=labels))
     told = TokenMix("random", "teacher", 8)
-    again = mix(told, images, pairing, 0.5, generator=np.random.default_rng(0), seen=seen)
-    assert told.needs == {"cam"}
-    assert torch.equal(mixed.lam, again.lam) and torch.equal(mixed.lam_second, again.lam_second)
+    again = mixed_batch(told, images, 0.5, info=seen)
+    assert told.requires == {"cam"}
+    assert mixed.index.tolist() == [[0, 1, 2, 3], [3, 2, 1, 0]]
+    assert torch.equal(mixed.weights, again.weights)
     assert not any(p.requires_grad for p in policy.parameters()) and not policy.teacher.training
 
 
 def test_the_teacher_sees_images_as_it_knows_them(teacher):
     path, _, _ = teacher
-    pixels, labels = torch.rand(2, 3, 16, 16), Seen(labels=torch.tensor([1, 3]))
+    pixels, labels = torch.rand(2, 3, 16, 16), ImageInfo(labels=torch.tensor([1, 3]))
     mean, std = (torch.tensor(one).view(3, 1, 1) for one in (MEAN, STD))
-    known = TokenMix(label="teacher", weights=str(path)).see((pixels - mean) / std, labels)
+    known = TokenMix(label="teacher", weights=str(path)).info_from((pixels - mean) / std, labels)
     told = TokenMix(label="teacher", weights=str(path), mean=(0.5, 0.5, 0.5), std=(0.3, 0.2, 0.1))
     other = (pixels - 0.5) / torch.tensor([0.3, 0.2, 0.1]).view(3, 1, 1)
-    torch.testing.assert_close(told.see(other, labels).cam, known.cam, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(told.info_from(other, labels).cam, known.cam, atol=1e-4, rtol=1e-4)
 
 
 def test_a_transformer_is_no_teacher(teacher, tmp_path):
@@ -239,14 +247,14 @@ def test_a_transformer_is_no_teacher(teacher, tmp_path):
     path = save_weights(tmp_path / "vit.safetensors", state, about).path
     policy = TokenMix(label="teacher", weights=str(path))
     with pytest.raises(ConfigError, match="convolutional"):
-        policy.see(torch.randn(2, 3, 32, 32), Seen(labels=torch.tensor([0, 1])))
+        policy.info_from(torch.randn(2, 3, 32, 32), ImageInfo(labels=torch.tensor([0, 1])))
 
 
 def test_what_is_needed():
-    assert TokenMix().needs == {"attention"}
-    assert TokenMix(label="area").needs == frozenset()
-    assert TokenMix(label="teacher").needs == {"cam"}
-    assert TokenMix().partners(None, 4, torch.device("cpu")).tolist() == [3, 2, 1, 0]
+    assert TokenMix().requires == {"attention"}
+    assert TokenMix(label="area").requires == frozenset()
+    assert TokenMix(label="teacher").requires == {"cam"}
+    assert TokenMix().choose_partners(ImageInfo(), 4, torch.device("cpu")).tolist() == [3, 2, 1, 0]
 
 
 def test_errors(teacher, tmp_path):
@@ -263,12 +271,12 @@ def test_errors(teacher, tmp_path):
     with pytest.raises(ConfigError, match="no classifier"):
         TokenMix(label="teacher", weights=str(encoder))
     with pytest.raises(ValueError, match="labels"):
-        TokenMix(label="teacher", weights=str(path)).see(torch.rand(2, 3, 8, 8), Seen())
+        TokenMix(label="teacher", weights=str(path)).info_from(torch.rand(2, 3, 8, 8), ImageInfo())
     for policy, message in (
         (TokenMix(), "attention"),
         (TokenMix(label="teacher", patch=4), "class activation"),
     ):
         with pytest.raises(ValueError, match=message):
-            run(policy, 0.5, Guides())
+            run(policy, 0.5, PairInfo())
     with pytest.raises(ConfigError, match="patches of 16 pixels do not divide"):
-        run(TokenMix(label="area"), 0.5, Guides())
+        run(TokenMix(label="area"), 0.5, PairInfo())

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samix.core.errors import ConfigError
-from samix.mixup import Seen
-from samix.mixup.tokens import attention_to, flipped, grid_of, in_pixels, share_inside
+from samix.core.step import BatchShape
+from samix.mixup import ImageInfo
+from samix.mixup.tokens import attention_to, backbone_grid, flipped, grid_of, in_pixels, share_inside
 
 
 @settings(deadline=None, max_examples=60)
@@ -58,17 +59,23 @@ def test_flipped(n, index):
 
 
 def test_grid():
-    assert grid_of(torch.empty(1, 3, 32, 48), 16, "X") == (2, 3)
+    assert grid_of(BatchShape(1, 32, 48), 16, "X") == (2, 3)
     with pytest.raises(
         ConfigError, match="X: patches of 16 pixels do not divide images of 32 x 40.*option patch"
     ):
-        grid_of(torch.empty(1, 3, 32, 40), 16, "X")
+        grid_of(BatchShape(1, 32, 40), 16, "X")
+
+
+def test_grid_of_the_backbone():
+    assert backbone_grid(BatchShape(1, 32, 48, (4, 8)), 16, "X") == (4, 8)
+    assert backbone_grid(BatchShape(1, 32, 48), 16, "X") == (2, 3)
+    with pytest.raises(ConfigError, match="X: images of 8 x 10 pixels are not 2 x 3 whole patches"):
+        backbone_grid(BatchShape(2, 8, 10, (2, 3)), 2, "X")
 
 
 def test_attention_to():
-    half = Seen(attention=torch.rand(2, 1, 2, 3).bfloat16())
-    assert attention_to(half, torch.empty(2, 3, 8, 9), "X").dtype == torch.float32
-    with pytest.raises(ConfigError, match="X: images of 8 x 10 pixels are not 2 x 3 whole patches"):
-        attention_to(half, torch.empty(2, 3, 8, 10), "X")
-    with pytest.raises(ValueError, match="X needs the attention"):
-        attention_to(Seen(), torch.empty(2, 3, 8, 9), "X")
+    half = ImageInfo(attention=torch.rand(2, 1, 2, 3).bfloat16())
+    assert torch.equal(attention_to(half, "X"), half.attention.double().float())
+    assert attention_to(half, "X").dtype == torch.float32
+    with pytest.raises(ValueError, match="X requires the attention"):
+        attention_to(ImageInfo(), "X")

@@ -2,24 +2,23 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.mixing import draws_of, reweighted
 from samix.mixup import (
     POLICIES,
     TLA,
+    ImageInfo,
     MixPro,
-    Outcome,
-    Pairing,
+    ModelOutputs,
     RandomChoice,
-    Seen,
     SMMix,
     TokenMix,
     TransMix,
-    pair_and_mix,
+    mix,
 )
 
 CLASSES = 5
@@ -40,11 +39,11 @@ ANY_LAM = st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1))
 
 
 class Case(NamedTuple):
-    """A batch, what is known of it, and what a network would say of the mixed images."""
+    """A batch, what is known of it, and the outputs of a network for the mixed images."""
 
     images: torch.Tensor
-    seen: Seen
-    outcome: Outcome
+    info: ImageInfo
+    outputs: ModelOutputs
 
 
 def case(n=4, grid=(3, 4), patch=4, seed=0, prefix=1):
@@ -54,35 +53,34 @@ def case(n=4, grid=(3, 4), patch=4, seed=0, prefix=1):
     looked = [block[:, 0, prefix:].reshape(n, 1, *grid) for block in rows]
     return Case(
         torch.randn(n, 3, grid[0] * patch, grid[1] * patch, generator=generator),
-        Seen(
+        ImageInfo(
             labels=torch.randint(CLASSES, (n,), generator=generator),
             attention=looked[0],
             cam=torch.randn(n, 1, 2, 2, generator=generator),
         ),
-        Outcome(torch.randn(n, CLASSES, generator=generator), looked[-1], tuple(rows)),
+        ModelOutputs(torch.randn(n, CLASSES, generator=generator), looked[-1], tuple(rows)),
     )
 
 
 def only(given, names):
-    """A named tuple with nothing but what was asked for."""
+    """A named tuple with the required fields alone."""
     return given._replace(**{field: None for field in given._fields if field not in names})
 
 
 def run(policy, given, lam, seed=0):
     """Mixed images, the Mixed with final weights, and the partners."""
-    images = given.images
-    pairing = Pairing(torch.arange(len(images), device=images.device).roll(1), everywhere=False)
-    rng = np.random.default_rng(seed)
-    seen = only(given.seen, policy.needs)
-    mixed, chosen = pair_and_mix(policy, images, lambda: pairing, lam, generator=rng, seen=seen)
-    assert (mixed.relabel is not None) == bool(policy.after)
-    final = mixed if mixed.relabel is None else mixed.relabel(only(given.outcome, policy.after))
-    return mixed, final, chosen.of(images)
+    images, outputs = given.images, only(given.outputs, policy.requires_outputs)
+    draws = draws_of(policy, images, lam, seed, grid=tuple(given.outputs.attention.shape[2:]))
+    assert (draws.pairing is None) == policy.chooses_partners
+    mixed = mix(policy, images, draws, only(given.info, policy.requires))
+    assert mixed.final == (not policy.requires_outputs)
+    final = mixed if mixed.final else reweighted(policy, mixed, outputs)
+    return mixed, final, images[mixed.index[1]]
 
 
-def weights(final, n):
-    second = 1 - final.lam if final.lam_second is None else final.lam_second
-    return (torch.as_tensor(one, dtype=torch.float32).expand(n) for one in (final.lam, second))
+def sums_to_one(name):
+    """Of TokenMix the shares of two maps need not."""
+    return not name.startswith("tokenmix") or "normal" in name or "area" in name
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -96,24 +94,25 @@ def weights(final, n):
 )
 def test_masks_and_labels(name, n, grid, patch, lam, seed):
     policy, given = VARIANTS[name](patch), case(n, grid, patch, seed)
-    before = [part.clone() for part in (given.images, given.seen.attention, given.seen.cam)]
+    before = [part.clone() for part in (given.images, given.info.attention, given.info.cam)]
     mixed, final, partners = run(policy, given, lam, seed)
-    for part, was in zip((given.images, given.seen.attention, given.seen.cam), before, strict=True):
+    for part, was in zip((given.images, given.info.attention, given.info.cam), before, strict=True):
         assert torch.equal(part, was)
-    assert final.relabel is None and final.images is mixed.images
     assert mixed.mask.shape == (n, 1, *given.images.shape[2:]) and mixed.mask.dtype == torch.float32
     assert ((mixed.mask == 0) | (mixed.mask == 1)).all()
     kept = mixed.mask.bool()
     if name == "smmix":  # whose windows move
         partners = torch.where(kept, partners, mixed.images)
     assert torch.equal(mixed.images, torch.where(kept, given.images, partners))
-    for weight in weights(final, n):
-        assert weight.min() >= -1e-6 and weight.max() <= 1 + 1e-6
+    assert final.weights.shape == (2, n)
+    assert final.weights.min() >= -1e-6 and final.weights.max() <= 1 + 1e-6
+    if sums_to_one(name):
+        torch.testing.assert_close(final.weights.sum(0), torch.ones(n))
     share = mixed.mask.double().mean((1, 2, 3))
     if name.startswith(("transmix", "tla", "smmix")) or "area" in name:  # of the others it is a part of maps
-        torch.testing.assert_close(share, torch.full_like(share, mixed.lam), atol=1e-6, rtol=0)
+        torch.testing.assert_close(share, mixed.weights[0].double(), atol=1e-6, rtol=0)
     if mixed.mask.all():
-        torch.testing.assert_close(final.lam, 1.0 if isinstance(final.lam, float) else torch.ones(n))
+        torch.testing.assert_close(final.weights[0], torch.ones(n))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -121,7 +120,7 @@ def test_seeds_decide(name):
     given = case(grid=(8, 8))
     one, two = (run(VARIANTS[name](4), given, 0.4, 3)[1] for _ in range(2))
     assert torch.equal(one.images, two.images)
-    assert torch.equal(torch.as_tensor(one.lam), torch.as_tensor(two.lam))
+    assert torch.equal(one.weights, two.weights)
     others = [run(VARIANTS[name](4), given, 0.4, seed)[1].images for seed in range(10)]
     assert any(not torch.equal(one.images, other) for other in others)
 
@@ -134,8 +133,7 @@ def test_types(name, dtype):
     given = given._replace(images=given.images.to(dtype))
     mixed, final, _ = run(VARIANTS[name](4), given, 0.4)
     assert mixed.images.dtype == dtype and mixed.mask.dtype == torch.float32
-    for weight in (final.lam, final.lam_second):
-        assert not isinstance(weight, torch.Tensor) or weight.dtype == torch.float32
+    assert mixed.weights.dtype == final.weights.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -145,8 +143,7 @@ def test_labels_are_as_exact_under_autocast(name):
     want = run(VARIANTS[name](4), given, 0.4)[1]
     with torch.autocast("cpu", torch.bfloat16):
         got = run(VARIANTS[name](4), given, 0.4)[1]
-    for one, other in zip(weights(want, 4), weights(got, 4), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(want.weights, got.weights, atol=1e-6, rtol=1e-6)
 
 
 def on_meta(given):
@@ -161,9 +158,13 @@ def on_meta(given):
 @pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
 def test_nothing_is_read_back(name, lam):
     mixed, final, _ = run(VARIANTS[name](4), on_meta(case()), lam)
-    assert mixed.images.device.type == "meta" and (final.lam_second is None) == (
-        not name.startswith("tokenmix") or "normal" in name or "area" in name
-    )
+    assert mixed.images.device.type == final.weights.device.type == "meta"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_whose_weights_sum_to_one(name):
+    sums = run(VARIANTS[name](4), case(), 0.4)[1].weights.sum(0)
+    assert ((sums - 1).abs() < 1e-6).all() == sums_to_one(name)
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if name.startswith(("token", "tla", "smmix"))])
@@ -173,27 +174,29 @@ def test_labels_of_a_sample_do_not_depend_on_the_rest_of_the_batch(name):
     pair = torch.tensor([0, 5])
     small = Case(
         given.images[pair],
-        given.seen._replace(
-            **{field: getattr(given.seen, field)[pair] for field in ("labels", "attention", "cam")}
+        given.info._replace(
+            **{field: getattr(given.info, field)[pair] for field in ("labels", "attention", "cam")}
         ),
-        Outcome(
-            given.outcome.logits[pair],
-            given.outcome.attention[pair],
-            tuple(block[pair] for block in given.outcome.attentions),
+        ModelOutputs(
+            given.outputs.logits[pair],
+            given.outputs.attention[pair],
+            tuple(block[pair] for block in given.outputs.attentions),
         ),
     )
     one, two = run(VARIANTS[name](4), given, 0.4)[1], run(VARIANTS[name](4), small, 0.4)[1]
     assert torch.equal(one.images[pair], two.images)
-    for large, little in zip(weights(one, 6), weights(two, 2), strict=True):
-        torch.testing.assert_close(large[pair], little)
+    torch.testing.assert_close(one.weights[:, pair], two.weights)
 
 
 @pytest.mark.parametrize("name", ["transmix", "tokenmix", "tla", "mixpro", "smmix"])
 def test_in_a_choice_with_mixup(name):
-    """DeiT's recipe: it hands on what its policies need."""
+    """DeiT's recipe: the choice has the requirements of its policies."""
     policy = RandomChoice(("mixup", VARIANTS[name](4)), (0.8, 1.0), (0.0, 1.0))
     own = POLICIES[name]()
-    assert policy.needs == own.needs and policy.after == own.after
-    chosen, lam = policy.drawn(0.5, np.random.default_rng(0))
-    assert type(chosen) is POLICIES[name] and chosen.cost == "V"
-    run(chosen, case(), lam)
+    assert policy.requires == own.requires and policy.requires_outputs == own.requires_outputs
+    draws = draws_of(policy, case().images, 0.5, grid=(3, 4))
+    chosen = policy.member(draws.member)
+    assert type(chosen) is POLICIES[name] and chosen.cost == "attention"
+    assert (draws.pairing is None) == own.chooses_partners
+    mixed, own_draws = mix(policy, case().images, draws, case().info), draws._replace(member=())
+    assert torch.equal(mixed.images, mix(chosen, case().images, own_draws, case().info).images)

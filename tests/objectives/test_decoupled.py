@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from helpers.steps import step_of
 from helpers.tiny_supervised import batch_of, context, learner_of
 from samix.config.supervised import MixedLossConfig, SupervisedConfig
-from samix.learners.supervised import mixed_criterion
-from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, mixed_loss
+from samix.methods.supervised import mixed_criterion
+from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE
 
 ONE, TWO, FOUR = 0.0, math.log(2), math.log(4)  # logits whose exponentials are 1, 2 and 4
 FIRST, SECOND = torch.tensor([0, 3, 1, 2, 4, 3]), torch.tensor([3, 0, 1, 4, 4, 1])  # pairs 2 and 4: one class
@@ -35,10 +36,15 @@ def logits(n=6, classes=5, seed=0):
     return 2 * torch.randn(n, classes, generator=generator, dtype=torch.float64)
 
 
-def one(criterion, lam, rest=None, first=0, second=1):
+def weights_of(lam, n=6):
+    """(2, n) for one lam, as a policy makes them."""
+    return torch.tensor([lam, 1 - lam])[:, None].expand(2, n)
+
+
+def one(criterion, lam):
     """Loss of one image whose classes have the exponentials 1, 2 and 4."""
     outputs = torch.tensor([[ONE, TWO, FOUR]], dtype=torch.float64)
-    return criterion(outputs, torch.tensor([first]), torch.tensor([second]), lam, rest).item()
+    return criterion(outputs, [torch.tensor([0]), torch.tensor([1])], weights_of(lam, 1)).item()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def looped(criterion, *parts):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", ["one lam", "lam a sample", "two numbers", "two a sample", "ends"])
+@pytest.mark.parametrize("kind", ["one lam", "lam per sample", "two numbers", "two per sample", "ends"])
 def test_loops(float64, name, kind):
     criterion, n = NAMES[name], len(FIRST)
     lam = {"one lam": [0.3] * n, "two numbers": [0.3] * n, "ends": [0.0, 1.0, 0.0, 1.0, 1.0, 0.5]}
@@ -135,13 +141,11 @@ def test_loops(float64, name, kind):
     rest = [1 - share for share in lam]
     if kind.startswith("two"):
         rest = [0.5] * n if kind == "two numbers" else [0.7, 0.4, 0.9, 0.5, 0.0, 0.6]
-    whole = kind in ("one lam", "two numbers")
-    given = lam[0] if whole else torch.tensor(lam)
-    given_rest = None
-    if kind.startswith("two"):
-        given_rest = rest[0] if whole else torch.tensor(rest)
+    weights = torch.tensor([lam, rest])
+    if kind in ("one lam", "two numbers"):
+        weights = weights[:, :1].expand(2, n)
     outputs = logits()
-    found = criterion(outputs, FIRST, SECOND, given, given_rest)
+    found = criterion(outputs, [FIRST, SECOND], weights)
     torch.testing.assert_close(found, torch.tensor(looped(criterion, outputs, FIRST, SECOND, lam, rest)))
 
 
@@ -151,9 +155,9 @@ def test_loops(float64, name, kind):
 def test_the_parents_may_change_places(name, lam, seed):
     """(y, y', lam) and (y', y, 1 - lam) are one mixed image."""
     outputs, criterion = logits(seed=seed).float(), NAMES[name]
-    shares = torch.full((6,), lam)
-    one_way = criterion(outputs, FIRST, SECOND, shares, 1 - shares)
-    torch.testing.assert_close(one_way, criterion(outputs, SECOND, FIRST, 1 - shares, shares))
+    weights = torch.tensor([[lam] * 6, [1 - lam] * 6])
+    one_way = criterion(outputs, [FIRST, SECOND], weights)
+    torch.testing.assert_close(one_way, criterion(outputs, [SECOND, FIRST], weights.flip(0)))
     assert one_way.isfinite()
 
 
@@ -161,7 +165,7 @@ def test_the_parents_may_change_places(name, lam, seed):
 def test_pairs_of_one_class_have_plain_cross_entropy(float64, name):
     criterion, outputs = NAMES[name], logits().requires_grad_()
     plain = ClassObjective(smoothing=criterion.smoothing)
-    found = criterion(outputs, FIRST, FIRST, 0.3)
+    found = criterion(outputs, [FIRST, FIRST], weights_of(0.3))
     torch.testing.assert_close(found, plain.point_loss(outputs, FIRST).mean())
     (gradient,) = torch.autograd.grad(found, outputs, retain_graph=True)
     (want,) = torch.autograd.grad(plain.point_loss(outputs, FIRST).mean(), outputs)
@@ -172,16 +176,14 @@ def test_pairs_of_one_class_have_plain_cross_entropy(float64, name):
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
 def test_gradients(float64, name, lam):
     outputs = logits().requires_grad_()
-    assert torch.autograd.gradcheck(lambda o: NAMES[name](o, FIRST, SECOND, lam), outputs)
+    assert torch.autograd.gradcheck(lambda o: NAMES[name](o, [FIRST, SECOND], weights_of(lam)), outputs)
 
 
 def test_the_partner_has_no_part_in_the_decoupled_term(float64):
     """Beyond mixCE, the logit of b moves phi_b alone."""
     outputs = torch.tensor([[ONE, TWO, FOUR]], dtype=torch.float64, requires_grad=True)
-    classes = torch.tensor([0]), torch.tensor([1])
-    extra = DecoupledCE(0.0, 1.0, "less")(outputs, *classes, 0.25) - MixedCE(ClassObjective())(
-        outputs, *classes, 0.25
-    )
+    parts = outputs, [torch.tensor([0]), torch.tensor([1])], weights_of(0.25, 1)
+    extra = DecoupledCE(0.0, 1.0, "less")(*parts) - MixedCE(ClassObjective())(*parts)
     (gradient,) = torch.autograd.grad(extra, outputs)
     assert gradient[0, 1] == pytest.approx(0, abs=1e-12)
     assert gradient[0].tolist() == pytest.approx([1 / 5 - 1, 0, 4 / 5], abs=1e-12)
@@ -192,23 +194,20 @@ def test_the_partner_has_no_part_in_the_decoupled_term(float64):
 def test_as_released(float64, selection, rising):
     """Falling class numbers in the first two-class pair: every pair has the weights of the other parent."""
     outputs = logits()
-    first, second = (FIRST, SECOND) if rising else (FIRST.flip(0), SECOND.flip(0))
-    lam = 0.3 if rising else 0.7
+    pair = [FIRST, SECOND] if rising else [FIRST.flip(0), SECOND.flip(0)]
+    weights = weights_of(0.3 if rising else 0.7)
     released, right = (DecoupledCE(0.0, 0.5, selection, 1.0, as_released=x) for x in (True, False))
-    found = released(outputs, first, second, lam)
-    mixed = mixed_loss(ClassObjective(), outputs, first, second, lam)
-    exchanged = right(outputs, first, second, 1 - lam) - mixed_loss(
-        ClassObjective(), outputs, first, second, 1 - lam
-    )
-    want = right(outputs, first, second, lam) if rising else mixed + exchanged
-    torch.testing.assert_close(found, want)
-    even = released(outputs, first, second, 0.5)
-    torch.testing.assert_close(even, mixed_loss(ClassObjective(), outputs, first, second, 0.5))
+    plain = MixedCE(ClassObjective())
+    exchanged = right(outputs, pair, weights.flip(0)) - plain(outputs, pair, weights.flip(0))
+    want = right(outputs, pair, weights) if rising else plain(outputs, pair, weights) + exchanged
+    torch.testing.assert_close(released(outputs, pair, weights), want)
+    even = weights_of(0.5)
+    torch.testing.assert_close(released(outputs, pair, even), plain(outputs, pair, even))
 
 
 def test_released_and_right_agree_without_weights(float64):
     for first, second in ((FIRST, SECOND), (FIRST.flip(0), SECOND.flip(0))):
-        parts = logits(), first, second, 0.3
+        parts = logits(), [first, second], weights_of(0.3)
         torch.testing.assert_close(DecoupledCE(as_released=True)(*parts), DecoupledCE()(*parts))
 
 
@@ -217,16 +216,31 @@ def test_no_value_is_read_back(name):
     """Tensors without values: a criterion that waited for the device would fail here."""
     criterion = NAMES.get(name) or DecoupledCE(as_released=True)
     outputs, classes = torch.zeros(6, 5, device="meta"), torch.zeros(6, dtype=torch.long, device="meta")
-    for lam in (0.3, torch.zeros(6, device="meta")):
-        assert criterion(outputs, classes, classes, lam).shape == ()
+    assert criterion(outputs, [classes, classes], torch.zeros(2, 6, device="meta")).shape == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_logits_are_widened(name):
     outputs = logits().bfloat16()
-    found = NAMES[name](outputs, FIRST, SECOND, 0.3)
+    found = NAMES[name](outputs, [FIRST, SECOND], weights_of(0.3))
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, NAMES[name](outputs.float(), FIRST, SECOND, 0.3))
+    torch.testing.assert_close(found, NAMES[name](outputs.float(), [FIRST, SECOND], weights_of(0.3)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_three_parents(float64, name):
+    """The mixed cross-entropy has a term for each; the losses of two classes refuse them by name."""
+    criterion, outputs = NAMES[name], logits()
+    targets, weights = [FIRST, SECOND, FIRST.roll(1)], torch.tensor([[0.5], [0.2], [0.3]]).expand(3, 6)
+    if not isinstance(criterion, MixedCE):
+        with pytest.raises(ValueError, match=r"these images have 3 parents: .*mixed_loss\.name: ce"):
+            criterion(outputs, targets, weights)
+        return
+    logs, want = outputs.log_softmax(1), 0.0
+    for label, weight in zip(targets, weights, strict=True):
+        own = logs.gather(1, label[:, None])[:, 0]
+        want -= (weight * (0.9 * own + 0.1 * logs.mean(1))).mean()
+    torch.testing.assert_close(criterion(outputs, targets, weights), want)
 
 
 def test_configured_losses():
@@ -262,7 +276,7 @@ def test_options_without_a_taker_are_refused(options, says):
 @pytest.mark.parametrize("kind", ["cutmix", "samix"])
 def test_a_host_with_another_loss_changes_that_loss_alone(kind, name):
     plain, other = (learner_of(kind, mixed_loss=MixedLossConfig(name=n)) for n in ("ce", name))
-    want, found = plain(batch_of(3), context(3)), other(batch_of(3), context(3))
+    want, found = (step_of(learner, batch_of(3), context(3)) for learner in (plain, other))
     assert want.keys() == found.keys()
     differ = {key for key in want if not torch.equal(want[key], found[key])}
     assert differ == {"loss", "loss_mixed"}

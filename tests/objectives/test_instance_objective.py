@@ -26,11 +26,11 @@ def test_point_loss_is_info_nce(float64):
     torch.testing.assert_close(objective.point_loss(z, targets), torch.stack(want))
 
 
-def test_own_softmax_a_parent(float64):
+def test_own_softmax_per_parent(float64):
     """The other parent is neither a positive nor a negative: changing it leaves the first term alone."""
     objective, z, first = task()
     second = InstanceTargets(first.keys.roll(1, 0), first.index.roll(1))
-    loss = mixed_loss(objective, z, first, second, 0.3)
+    loss = mixed_loss(objective, z, [first, second], torch.tensor([0.3, 0.7]))
     nce_first = objective.point_loss(z, first).mean()
     nce_second = objective.point_loss(z, second).mean()
     torch.testing.assert_close(loss, 0.3 * nce_first + 0.7 * nce_second)
@@ -113,7 +113,7 @@ def test_each_part_of_a_mix_leaves_out_its_own_negatives(float64):
         return naive.info_nce(z[n], first.keys[other], objective.negatives[kept(labels[other])], T)
 
     want = naive.mean([0.3 * part(n, n) + 0.7 * part(n, index[n]) for n in range(5)])
-    torch.testing.assert_close(mixed_loss(objective, z, first, second, 0.3), want)
+    torch.testing.assert_close(mixed_loss(objective, z, [first, second], torch.tensor([0.3, 0.7])), want)
 
 
 def test_an_image_all_of_whose_negatives_are_left_out(float64):

@@ -13,6 +13,10 @@ LOGITS = 2 * torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype
 FIRST, SECOND = torch.tensor([0, 2, 4, 1]), torch.tensor([3, 2, 1, 0])  # pair 1 is of one class
 
 
+def loss_of(logits, lam, eta):
+    return sigmoid_negweight(logits, FIRST, SECOND, torch.tensor([lam, 1 - lam]), eta=eta)
+
+
 def by_loops(lam, eta):
     """Sum over classes, mean over samples, with logarithms of sigmoids written out."""
     rows = []
@@ -30,7 +34,7 @@ def by_loops(lam, eta):
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_by_loops(float64, lam, eta):
-    assert sigmoid_negweight(LOGITS, FIRST, SECOND, lam, eta=eta).item() == pytest.approx(by_loops(lam, eta))
+    assert loss_of(LOGITS, lam, eta).item() == pytest.approx(by_loops(lam, eta))
 
 
 def test_the_weight_matters_here_and_would_not_with_softmax(float64):
@@ -38,7 +42,7 @@ def test_the_weight_matters_here_and_would_not_with_softmax(float64):
     logits = LOGITS.clone().requires_grad_()
     gradients, softmax = [], []
     for eta in (0.1, 1.0):
-        loss = sigmoid_negweight(logits, FIRST, SECOND, 0.3, eta=eta)
+        loss = loss_of(logits, 0.3, eta)
         gradients.append(torch.autograd.grad(loss, logits)[0])
         target = 0.3 * F.one_hot(FIRST, 5) + 0.7 * F.one_hot(SECOND, 5)
         weight = torch.where(target > 0, 1.0, eta)
@@ -53,11 +57,11 @@ def test_the_weight_matters_here_and_would_not_with_softmax(float64):
 
 def test_gradient(float64):
     logits = LOGITS.clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda o: sigmoid_negweight(o, FIRST, SECOND, 0.3, eta=0.5), logits)
+    assert torch.autograd.gradcheck(lambda o: loss_of(o, 0.3, 0.5), logits)
 
 
-def test_half_precision_logits_are_judged_in_float32():
+def test_half_precision_logits_are_widened():
     logits = LOGITS.bfloat16()
-    loss = sigmoid_negweight(logits, FIRST, SECOND, 0.3, eta=0.5)
+    loss = loss_of(logits, 0.3, 0.5)
     assert loss.dtype == torch.float32
-    assert loss == sigmoid_negweight(logits.float(), FIRST, SECOND, 0.3, eta=0.5)
+    assert loss == loss_of(logits.float(), 0.3, 0.5)

@@ -10,9 +10,9 @@ from torch import nn
 from helpers.toys import PLAIN, Line, Notes, Numbers, toy_job, train
 from samix.config.networks import MixerConfig
 from samix.core.errors import TrainingError
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.random import seed_for
 from samix.core.step import StepContext
-from samix.learners.base import Learner, ParameterSet
 from samix.mixup import Mixer
 
 
@@ -41,6 +41,45 @@ def test_weights_and_losses_equal_those_of_a_loop_by_hand(tmp_path):
     torch.testing.assert_close(learner.linear.bias.detach().double(), bias, atol=1e-5, rtol=1e-5)
     assert [row["loss"] for row in history] == pytest.approx(losses, rel=1e-5)
     assert learner.after == 11
+
+
+class Told(Line):
+    """Notes the calls of `fit` and what they are given."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def draw(self, batch, ctx):
+        self.calls.append(("draw", ctx.step, len(batch), torch.initial_seed()))
+        return super().draw(batch, ctx)
+
+    def before_step(self, ctx):
+        self.calls.append(("before_step", ctx.step))
+
+    def training_step(self, batch, draws):
+        self.calls.append(("training_step", int(draws), len(batch)))
+        return super().training_step(batch, draws)
+
+    def after_step(self, ctx):
+        self.calls.append(("after_step", ctx.step))
+
+
+def test_calls_of_a_step_in_their_order(tmp_path):
+    """The global generator is seeded before the first of them, for each step anew."""
+    learner = Told()
+    train(toy_job(tmp_path), learner, epochs=1)
+    seeds = [seed_for(seed_for(3, "toy job/fit"), "global", step, 0) for step in range(4)]
+    assert learner.calls == [
+        call
+        for step in range(4)
+        for call in (
+            ("draw", step, 2, seeds[step]),
+            ("before_step", step),
+            ("training_step", step, 2),
+            ("after_step", step),
+        )
+    ]
 
 
 def test_a_row_is_the_mean_since_the_row_before(tmp_path):
@@ -97,9 +136,9 @@ class Diverging(Line):
         super().__init__()
         self.bad, self.where = step, where
 
-    def training_step(self, batch, ctx):
-        metrics = super().training_step(batch, ctx)
-        if ctx.step != self.bad:
+    def training_step(self, batch, draws):
+        metrics = super().training_step(batch, draws)
+        if draws != self.bad:
             return metrics
         if self.where == "loss":
             return {**metrics, "loss": metrics["loss"] * math.nan}
@@ -157,11 +196,11 @@ class Idle(Learner):
             for parameter in self.parameters():
                 parameter.fill_(1.0)
 
-    def training_step(self, batch, ctx):
+    def training_step(self, batch, draws):
         return {"loss": sum(p.sum() * 0 for p in self.parameters() if p.requires_grad)}
 
     def parameter_sets(self):
-        return {"all": ParameterSet([self], self.optimizer)}
+        return {"all": OptimizedModules([self], self.optimizer)}
 
 
 @pytest.mark.parametrize(
@@ -189,11 +228,11 @@ class Pair(Line):
         self.second = nn.Linear(2, 2)
         slow = PLAIN.model_copy(update={"lr": 1e-3, "name": "adamw"})
         return {
-            "line": ParameterSet([self.linear], PLAIN),
-            "second": ParameterSet([self.second], slow),
+            "line": OptimizedModules([self.linear], PLAIN),
+            "second": OptimizedModules([self.second], slow),
         }
 
-    def training_step(self, batch, ctx):
+    def training_step(self, batch, draws):
         return {"loss": self.second(self.linear(batch[0])).square().mean()}
 
 
@@ -210,9 +249,9 @@ def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
     kinds = []
 
     class Watched(Line):
-        def training_step(self, batch, ctx):
+        def training_step(self, batch, draws):
             kinds.append(self.linear(batch[0]).dtype)
-            return super().training_step(batch, ctx)
+            return super().training_step(batch, draws)
 
     learner = Watched()
     history = train(toy_job(tmp_path, precision="bf16"), learner, epochs=10)
@@ -224,9 +263,9 @@ def test_bf16_computes_in_half_precision_and_keeps_full_weights(tmp_path):
 class Sometimes(Line):
     """Reports a figure in every third step only, as a learner does that trains a part of itself then."""
 
-    def training_step(self, batch, ctx):
-        metrics = super().training_step(batch, ctx)
-        return metrics if ctx.step % 3 else {**metrics, "rare": torch.tensor(10.0 * ctx.step)}
+    def training_step(self, batch, draws):
+        metrics = super().training_step(batch, draws)
+        return metrics if draws % 3 else {**metrics, "rare": 10.0 * draws}
 
 
 def test_a_figure_that_some_steps_lack_is_the_mean_of_those_that_have_it(tmp_path):
@@ -283,11 +322,11 @@ class Networks(Learner):
             for parameter in self.parameters():
                 parameter.fill_(1.0)
 
-    def training_step(self, batch, ctx):
+    def training_step(self, batch, draws):
         return {"loss": sum(p.sum() * 0 for p in self.parameters())}
 
     def parameter_sets(self):
-        return {name: ParameterSet([part], self.optimizer) for name, part in self.part.items()}
+        return {name: OptimizedModules([part], self.optimizer) for name, part in self.part.items()}
 
 
 @pytest.mark.parametrize("decay_all", [True, False])

@@ -70,9 +70,12 @@ def test_a_result_is_reused_until_its_job_changes(tmp_path):
     worker, job = Counter(), toy_job(tmp_path)
     first = run_job(worker, job)
     assert first.path == tmp_path / "toy_job" / "result.safetensors"
-    assert first.metadata == {"fingerprint": "f", "kind": "count"}
+    about = first.metadata
+    assert (about["fingerprint"], about["kind"]) == (job.fingerprint, "count")
+    assert about["made_with"]["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert about["made_with"]["threads"] == 1 and len(about["made_with"]["source"]) == 12
     assert run_job(worker, toy_job(tmp_path, threads=2)) == first and worker.calls == 1
-    changed = run_job(worker, toy_job(tmp_path, fingerprint="g"))
+    changed = run_job(worker, toy_job(tmp_path, seed=4))
     assert worker.calls == 2 and changed.load()["calls"] == 2
     run_job(worker, job)
     assert worker.calls == 3

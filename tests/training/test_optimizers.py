@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from samix.config.training import OptimizerConfig
-from samix.learners.base import ParameterSet
+from samix.core.learner import OptimizedModules
 from samix.training.optimizers import make_optimizer
 
 LR, DECAY = 0.01, 0.1
@@ -47,7 +47,7 @@ def steps(net, optimizer, numbers):
 
 def made(net, name, decay_all=True):
     config = OptimizerConfig(name=name, lr=LR, weight_decay=DECAY, decay_all=decay_all)
-    return make_optimizer(ParameterSet([net], config))
+    return make_optimizer(OptimizedModules([net], config))
 
 
 @pytest.mark.parametrize("decay_all", [True, False])

@@ -1,4 +1,4 @@
-"""Accuracy against cost: a point a policy, labelled so that the names can be read."""
+"""Accuracy against cost: one point per variant, labelled so that the names can be read."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ and to be a point away."""
 
 
 def cost_figure(table: pd.DataFrame) -> Figure:
-    """Top-1, mean and standard deviation, over the cost of an epoch; a panel a backbone.
+    """Top-1, mean and standard deviation, over the cost of an epoch; a panel per backbone and host.
 
-    Args: table as benchmark_table makes it. The cost is relative to the plain row where there is one.
+    Args: table as comparison_table makes it. The cost is relative to the plain row if there is one.
     """
     done = table[table["trials"] > 0]
     relative = bool(done["relative_cost"].notna().all())
-    panels = list(done.groupby("backbone", sort=False))
+    panels = list(done.groupby(["backbone", "host"], sort=False))
     figure = Figure(figsize=(8.5, 5.2 * max(1, len(panels))), layout="constrained")
     FigureCanvasAgg(figure)  # which measures texts
     axes = figure.subplots(max(1, len(panels)), 1, squeeze=False)[:, 0]
-    for ax, (backbone, rows) in zip(axes, panels, strict=False):
+    for ax, ((backbone, host), rows) in zip(axes, panels, strict=False):
         x = rows["relative_cost" if relative else "seconds_per_epoch"].to_numpy(dtype=float)
         _points(ax, x, rows)
-        ax.set_title(str(backbone), fontsize=11)
-        ax.set_xlabel("time of an epoch, plain training = 1" if relative else "seconds an epoch")
+        ax.set_title(f"{backbone} ({host})", fontsize=11)
+        ax.set_xlabel("time of an epoch, plain training = 1" if relative else "seconds per epoch")
         ax.set_ylabel("top-1 (%), mean ± standard deviation of seeds")
     figure.draw_without_rendering()
     for ax, (_, rows) in zip(axes, panels, strict=False):
@@ -76,7 +76,7 @@ def _name_points(ax: Axes, x: np.ndarray, rows: pd.DataFrame) -> None:
     inside = Bbox(ax.get_window_extent().get_points() / scale)
     placed: list[Bbox] = []
     for place in np.argsort(-y):  # from the top, so that lines to the names do not cross
-        name, centre = rows["label"].iloc[place], centres[place]
+        name, centre = rows["variant"].iloc[place], centres[place]
         probe = ax.text(0.5, 0.5, str(name), fontsize=_SIZE, transform=ax.transAxes)
         extent = probe.get_window_extent()
         size = (extent.width / scale, extent.height / scale)

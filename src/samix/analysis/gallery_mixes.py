@@ -11,21 +11,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from samix.config.options import options_model
+from samix.core.step import BatchShape
 from samix.mixup import (
     POLICIES,
-    AttentiveMix,
     GridMix,
     GuidedMixup,
+    ImageInfo,
     Mixed,
     Pairing,
     Policy,
     SAMixP,
-    Seen,
-    SuperMix,
+    draw_policy,
+    expanded,
     mix,
 )
-from samix.mixup.host import Host, offer_of
-from samix.mixup.table import Offer, refusal
+from samix.mixup.adapter import Adapter, capabilities_of
+from samix.mixup.table import Capabilities, incompatibility
+from samix.mixup.teacher import TIMM
 from samix.nn import Classifier, load_classifier
 
 LAMS = (0.25, 0.5, 0.75)
@@ -33,7 +36,7 @@ LAMS = (0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class Eye:
-    """A trained classifier that policies ask about photographs in [0, 1]; its guess stands for the label."""
+    """A trained classifier for photographs in [0, 1]; its prediction replaces the label."""
 
     path: Path
     classifier: Classifier
@@ -48,38 +51,39 @@ class Eye:
         return cls(path, classifier, torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1))
 
     @property
-    def host(self) -> Host:
-        """The classifier as policies see it."""
+    def adapter(self) -> Adapter:
+        """The classifier, as policies use it."""
         head = self.classifier.head(self.classifier.names[-1])
-        return Host(self.classifier, lambda features: head(features.pooled), head)
+        return Adapter(self.classifier, lambda features: head(features.pooled), head)
 
     @property
-    def offer(self) -> Offer:
-        """What policies can ask it for."""
-        return offer_of(self.classifier.backbone, labels=True, classes=True)
+    def capabilities(self) -> Capabilities:
+        """What policies may require of it."""
+        return capabilities_of(self.classifier.backbone, labels=True, classes=True)
 
     def normalized(self, images: Tensor) -> Tensor:
         """Photographs (N, 3, H, W) in [0, 1] as the classifier knows images."""
         return (images - self.mean) / self.std
 
-    def look(self, policy: Policy, images: Tensor) -> Seen:
-        """What the policy needs to know of photographs (N, 3, H, W) in [0, 1]."""
+    def info_for(self, policy: Policy, images: Tensor) -> ImageInfo:
+        """What the policy requires for photographs (N, 3, H, W) in [0, 1]."""
         images = self.normalized(images)
         with torch.no_grad():
-            guess = self.host.read(self.classifier(images)).argmax(1)
-        return self.host.look(policy, images, Seen(labels=guess), lambda z: F.cross_entropy(z, guess))
+            guess = self.adapter.outputs_of(self.classifier(images)).argmax(1)
+        known = ImageInfo(labels=guess)
+        return self.adapter.info_for(policy, images, known, lambda z: F.cross_entropy(z, guess))
 
-    def weighed(self, policy: Policy, mixed: Mixed, pairing: Pairing) -> Mixed:
-        """The mix with the weights that it has once the classifier has seen it."""
+    def weighed(self, policy: Policy, mixed: Mixed) -> Mixed:
+        """The mix with the weights that follow from the classifier's outputs."""
         shown = replace(mixed, images=self.normalized(mixed.images))
         with torch.no_grad():
-            _, found = self.host.run(policy, shown, pairing)
+            _, found = self.adapter.forward_mixed(policy, shown)
         return replace(found, images=mixed.images)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A policy and the classifier that it asks, where it asks one."""
+    """A policy and the classifier that it requires; None if it requires none."""
 
     policy: Policy
     eye: Eye | None = None
@@ -90,14 +94,18 @@ class Shown:
         The pair is a batch of two; of each Mixed the first row is the first image's mix.
         """
         images, pairing = torch.cat([first, second]), Pairing(torch.tensor([1, 0]), everywhere=False)
-        unknown = Seen(labels=torch.full((2,), -1))
-        seen = unknown if self.eye is None else self.eye.look(self.policy, images)
+        size = (images.shape[2], images.shape[3])
+        info, shape = ImageInfo(labels=torch.full((2,), -1)), BatchShape(2, *size)
+        if self.eye is not None:
+            info = self.eye.info_for(self.policy, images)
+            shape = self.eye.adapter.shape(self.policy, 2, *size)
         found = []
         for lam in LAMS:
-            generator = np.random.default_rng(seed)
-            mixed = mix(self.policy, images, pairing, lam, generator=generator, seen=seen)
-            if self.eye is not None and mixed.relabel is not None:
-                mixed = self.eye.weighed(self.policy, mixed, pairing)
+            drawn = draw_policy(self.policy, lam, np.random.default_rng(seed), shape, lambda policy: pairing)  # noqa: ARG005
+            drawn = drawn._replace(pairing=pairing)
+            mixed = mix(self.policy, images, expanded(self.policy, drawn, shape, images.device), info)
+            if self.eye is not None and not mixed.final:
+                mixed = self.eye.weighed(self.policy.member(drawn.member), mixed)
             found.append(mixed)
         return found
 
@@ -112,9 +120,9 @@ def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) ->
     eyes = [Eye.from_file(path) for path in networks]
     found: dict[str, Shown] = {}
     for name, kind in POLICIES.items():
-        if kind.cost == "T" or kind.inside != "never":
+        if kind.cost == "learned" or kind.mixes_features != "never":
             continue
-        shown = _with_network(kind, eyes) if kind in (AttentiveMix, SuperMix) else _of(kind(), eyes)
+        shown = _with_network(kind, eyes) if _has_frozen_network(kind) else _of(kind(), eyes)
         if shown is not None:
             found[name] = shown
         if name == "gridmix":  # its two forms look like two policies
@@ -128,22 +136,25 @@ def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) ->
 
 def share_of_first(mixed: Mixed) -> float:
     """Weight of the first image's label in its own mix."""
-    if mixed.parents is None:
-        return float(torch.as_tensor(mixed.lam).flatten()[0])
-    index, shares = mixed.parents.index[:, 0], mixed.parents.shares[:, 0]
-    return float(shares[index == 0].sum())
+    index, weights = mixed.index[:, 0], mixed.weights[:, 0]
+    return float(weights[index == 0].sum())
 
 
 def _of(policy: Policy, eyes: Sequence[Eye]) -> Shown | None:
-    if not policy.needs and not policy.after:
+    if not policy.requires and not policy.requires_outputs:
         return Shown(policy)
-    eye = next((eye for eye in eyes if refusal(policy, eye.offer) is None), None)
+    eye = next((eye for eye in eyes if incompatibility(policy, eye.capabilities) is None), None)
     return None if eye is None else Shown(policy, eye)
+
+
+def _has_frozen_network(kind: type[Policy]) -> bool:
+    weights = options_model(kind).model_fields.get("weights")
+    return weights is not None and weights.default == TIMM
 
 
 def _with_network(kind: type[Policy], eyes: Sequence[Eye]) -> Shown | None:
     """A policy that brings a frozen network along: the first convolutional one of the eyes."""
-    eye = next((eye for eye in eyes if eye.offer.maps), None)
+    eye = next((eye for eye in eyes if eye.capabilities.maps), None)
     if eye is None:
         return None
     statistics = {"mean": (0.0,) * 3, "std": (1.0,) * 3}

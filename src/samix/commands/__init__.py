@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     name, rest = ("run", given) if not given or given[0].startswith("-") else (given[0], given[1:])
     if name not in COMMANDS:
-        print(f"samix: there is no subcommand {name!r}. {did_you_mean(name, COMMANDS)}", file=sys.stderr)
+        print(f"samix: there is no subcommand {name!r}. {did_you_mean(name, COMMANDS)}.", file=sys.stderr)
         sys.exit(2)
     try:
         import_module(f"{__name__}.{name}").main(rest)

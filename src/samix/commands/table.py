@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from samix.config.base import Config
-from samix.config.ssl import MoCoConfig
+from samix.config.registry import METHODS
+from samix.config.ssl import method_parameters
 from samix.config.supervised import SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.markdown import markdown
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _known(name: str) -> str:
     if name not in TABLES:
-        raise argparse.ArgumentTypeError(f"there is no table {name!r}. {did_you_mean(name, TABLES)}")
+        raise argparse.ArgumentTypeError(f"there is no table {name!r}. {did_you_mean(name, TABLES)}.")
     return name
 
 
@@ -78,14 +79,12 @@ def _backbones() -> str:
     return markdown(HEADER, rows())
 
 
-METHODS: dict[str, type[Config]] = {"supervised": SupervisedConfig, "moco": MoCoConfig}
-"""Method -> its parameters."""
-
-
 def _methods() -> str:
+    configs: dict[str, type[Config]] = {"supervised": SupervisedConfig}
+    configs |= {name: method_parameters(name) for name in METHODS}
     rows = [
         (name, (config.__doc__ or "").splitlines()[0].rstrip("."), _options(config))
-        for name, config in METHODS.items()
+        for name, config in configs.items()
     ]
     return markdown(("method", "what it is", "parameters and their defaults"), rows)
 

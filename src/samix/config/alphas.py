@@ -6,23 +6,14 @@ in.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from samix.config.names import OneOf
 
 Family = Literal["resnet18", "cnn", "vit"]
-DataSet = Literal[
-    "cifar10",
-    "cifar100",
-    "tiny_imagenet",
-    "imagenet",
-    "cub200",
-    "aircraft",
-    "inat2017",
-    "inat2018",
-    "places205",
-]
-"""Data sets with a column; any other uses that of CIFAR."""
-
 _COLUMN: dict[str, str] = {
+    "cifar10": "cifar",
+    "cifar100": "cifar",
     "tiny_imagenet": "tiny",
     "imagenet": "imagenet",
     "cub200": "fine",
@@ -31,6 +22,9 @@ _COLUMN: dict[str, str] = {
     "inat2018": "inat",
     "places205": "places",
 }
+"""Column of each data set of the benchmarks; any other uses that of CIFAR."""
+DataSet = Annotated[str, OneOf(_COLUMN)]
+"""A data set of the benchmarks."""
 _COLUMNS = ("cifar", "tiny", "imagenet", "fine", "inat", "places", "vit")
 """vit: transformers, and ConvNeXt beside them, on CIFAR-100."""
 
@@ -69,16 +63,15 @@ _IMAGENET_VIT = {
 }
 """DeiT on ImageNet."""
 
-_OF_THE_AUTHORS = {"snapmix": 5.0, "patchup": 2.0, "inter_intra": 2.0}
-"""Policies without a row in the benchmarks: what their authors use. 1 for those left, which draw from
-Beta(1, 1) or leave lam unused."""
 
+def default_alpha(policy: str, data_set: str, family: Family = "cnn", published: float = 1.0) -> float:
+    """Alpha of `policy` on a data set (a source's name, or a DataSet) with networks of a family.
 
-def default_alpha(policy: str, data_set: str, family: Family = "cnn") -> float:
-    """Alpha of `policy` on a data set (a source's name, or one of DataSet) with networks of a family."""
+    published: that of the policy's authors (`Policy.default_alpha`), for policies without a row.
+    """
     row = _TABLE.get(policy)
     if row is None:
-        return _OF_THE_AUTHORS.get(policy, 1.0)
+        return published
     if family == "resnet18" and (policy, data_set) in _SMALL_RESNET:
         return _SMALL_RESNET[policy, data_set]
     if family == "vit" and data_set == "imagenet" and policy in _IMAGENET_VIT:

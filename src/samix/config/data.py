@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from samix.config.base import Config
+from samix.config.names import OneOf, Registered
+from samix.config.registry import SOURCES
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -25,23 +27,12 @@ Interpolation = Literal["bilinear", "bicubic"]
 RandAugmentRecipe = Annotated[
     str, Field(pattern=r"^rand(-(m|n|mmax|inc)\d+|-(p|mstd)\d+(\.\d+)?|-t(weights|3a|3aw))*$")
 ]
-DOWNLOADABLE = ("fashion_mnist", "cifar10", "cifar100", "stl10", "aircraft")
 
 
 class DataConfig(Config):
     """The data set, its size on the network's side and its share for testing."""
 
-    source: Literal[
-        "digits",
-        "fashion_mnist",
-        "cifar10",
-        "cifar100",
-        "stl10",
-        "tiny_imagenet",
-        "cub200",
-        "aircraft",
-        "folder",
-    ] = Field(
+    source: Annotated[str, OneOf(SOURCES)] = Field(
         "digits",
         description="digits comes with scikit-learn; folder: root/train/CLASS/*, root/test (or val)/CLASS/*",
     )
@@ -78,7 +69,7 @@ class DataConfig(Config):
 
     @model_validator(mode="after")
     def _download_is_possible(self) -> Self:
-        if self.download and self.source not in DOWNLOADABLE:
+        if self.download and not Registered[Any](SOURCES)[self.source].downloads:
             raise ValueError(
                 f"download=true: source {self.source!r} has no download, put its files into root"
             )

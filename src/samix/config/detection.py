@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from samix.config.base import Config
+from samix.config.names import OneOf
+from samix.config.registry import DETECTORS
 from samix.config.training import OptimizerConfig
 
 Positive = Annotated[int, Field(ge=1)]
@@ -37,12 +39,15 @@ class SceneConfig(Config):
 
 
 class DetectorConfig(Config):
-    """Faster R-CNN in C4 form; the defaults suit small scenes and a laptop.
+    """Which detector, and its sizes; the defaults suit small scenes and a laptop.
 
     For VOC, the paper's protocol is min_size 480..800 in steps of 32, then 800 to test; max_size 1333;
     anchors 32..512; rpn_batch 256; box_batch 512; roi_size 14.
     """
 
+    name: Annotated[str, OneOf(DETECTORS)] = Field(
+        "faster_rcnn_c4", description="faster_rcnn_c4: Faster R-CNN in C4 form"
+    )
     min_size: tuple[Positive, ...] = Field(
         (96,), min_length=1, description="shorter side in pixels: training draws one, testing takes the last"
     )

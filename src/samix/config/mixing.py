@@ -5,50 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from samix.config.adautomix import AdAutoMixConfig
 from samix.config.base import Config
+from samix.config.names import OneOf, Registered
 from samix.config.networks import MixerConfig
+from samix.config.options import read_options
+from samix.config.registry import POLICIES
 from samix.config.training import OptimizerConfig
 from samix.core.schedules import BetaSchedule
 
 MixerLoss = Literal["eta_balanced", "global", "global_aux_local", "sigmoid_negweight"]
-PolicyName = Literal[
-    "none",
-    "mixup",
-    "cutmix",
-    "fmix",
-    "gridmix",
-    "resizemix",
-    "smoothmix",
-    "manifoldmix",
-    "patchup",
-    "alignmix",
-    "saliencymix",
-    "guidedmixup",
-    "puzzlemix",
-    "attentivemix",
-    "snapmix",
-    "saliency_grafting",
-    "comixup",
-    "supermix",
-    "stackmix",
-    "augmix",
-    "pixmix",
-    "transmix",
-    "tokenmix",
-    "tla",
-    "mixpro",
-    "smmix",
-    "inter_intra",
-    "random_choice",
-    "automix",
-    "adautomix",
-    "samix",
-    "samix_p",
-]
-TRAINED_ALONG: tuple[PolicyName, ...] = ("samix", "automix", "adautomix")
-"""Policies whose Mixer learns while its host does."""
+PolicyName = Annotated[str, OneOf(POLICIES, "none")]
 
 
 class PolicyConfig(Config):
@@ -62,11 +30,14 @@ class PolicyConfig(Config):
     options: dict[str, Any] = Field({}, description="the policy's own keywords, see its class in samix.mixup")
 
     @model_validator(mode="after")
-    def _options_have_a_taker(self) -> Self:
-        if self.options and self.name in ("none", "automix", "samix", "samix_p"):
-            raise ValueError(f"policy {self.name} takes no options; a Mixer has its own parameters")
-        if self.name == "adautomix":
-            AdAutoMixConfig.model_validate(self.options)
+    def _options_are_the_policys(self) -> Self:
+        if self.options and self.name == "none":
+            raise ValueError("options are of a policy, and name is none")
+        if self.options:  # without any the class is not needed, which would import torch
+            try:
+                read_options(Registered[type](POLICIES)[self.name], self.options)
+            except ValueError as error:
+                raise PydanticCustomError("options", "{text}", {"text": str(error)}) from error
         return self
 
 
@@ -173,6 +144,11 @@ class SSLMixerTrainingConfig(MixerTrainingConfig):
     filter_negatives: bool = Field(
         False, description="instance: keys whose label is the target's are no negatives of the Mixer's loss"
     )
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether the Mixer's training needs a label of each image."""
+        return self.objective == "cluster" or self.filter_negatives or self.mask_adjust.mode == "auto_label"
 
     @model_validator(mode="after")
     def _loss_fits(self) -> Self:

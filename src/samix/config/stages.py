@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from samix.config.base import Config
 from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
+from samix.config.names import OneOf
+from samix.config.registry import EVALUATIONS
 from samix.config.training import OptimizerConfig
 
 
 class PseudoLabelsConfig(Config):
     """Stage pseudo_labels: online deep clustering from a random or a briefly trained encoder."""
 
-    init: Literal["random", "moco"] = Field("moco", description="where the encoder starts")
-    init_epochs: int = Field(10, ge=1, description="moco: epochs of MoCo before the first k-means")
+    init: Literal["random", "moco"] = Field(
+        "moco", description="start of the encoder; moco: some epochs of the method of model.method"
+    )
+    init_epochs: int = Field(10, ge=1, description="moco: epochs of the method before the first k-means")
     epochs: int = Field(10, ge=1, description="epochs of online clustering")
     batch_size: int = Field(256, ge=2)
     clustering: ClusteringConfig = ClusteringConfig()
@@ -42,6 +46,9 @@ class SSLTrainingConfig(Config):
 class LinearEvaluationConfig(Config):
     """Stage linear_evaluation: a linear classifier and kNN on frozen features (MoCo's protocol)."""
 
+    protocols: tuple[Annotated[str, OneOf(EVALUATIONS)], ...] = Field(
+        ("knn",), description="what is evaluated on the frozen features besides the linear classifier"
+    )
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=1)
     augmentation: Literal["none", "crop_flip"] = Field(

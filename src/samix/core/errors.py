@@ -9,6 +9,10 @@ class ConfigError(SamixError, ValueError):
     """A parameter that cannot work, alone or with the data at hand."""
 
 
+class IncompatibleError(ConfigError):
+    """A policy that the host, the backbone or the loss cannot work with; a comparison leaves it out."""
+
+
 class DataError(SamixError, ValueError):
     """Missing, damaged or inconsistent data."""
 

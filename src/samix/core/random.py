@@ -27,3 +27,9 @@ def generator_for(
 def numpy_generator_for(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """A fresh NumPy generator of the same stream; for scalars, which then need no device."""
     return np.random.default_rng(seed_for(seed, purpose, *numbers))
+
+
+LAM, PAIRING, POLICY, SHUFFLE = "lam", "pairing", "policy", "shuffle"
+LAM_MIXER, PAIRING_MIXER, MIXER, SWITCH_OFF = "lam_mixer", "pairing_mixer", "mixer", "switch_off"
+PLAIN_MIX, PAIRING_PLAIN = "plain_mix", "pairing_plain"
+"""Streams of a training step. Their names seed the draws: another name is another run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,3 +38,17 @@ class StepContext:
     def shared_numpy_generator(self, purpose: str) -> np.random.Generator:
         """Stream for scalars that is equal on all ranks at this step."""
         return numpy_generator_for(self.seed, purpose, self.step)
+
+
+class BatchShape(NamedTuple):
+    """Sizes of one rank's batch, which are known before the step.
+
+    images N; height and width of the images in pixels; grid, rows and columns of the backbone's patches, None
+    if it has none; features, (C, h, w) after the stem and after each stage, empty unless a policy mixes maps.
+    """
+
+    images: int
+    height: int
+    width: int
+    grid: tuple[int, int] | None = None
+    features: tuple[tuple[int, int, int], ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import torch
 
 _KEY = "samix"
+MADE_WITH, FINGERPRINT = "made_with", "fingerprint"
+"""Keys of the description that record how a result came about; `WeightsFile.fingerprint` leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,21 @@ class WeightsFile:
             raise DataError(f"{self.path} was not written by samix: it has no 'samix' metadata.")
         content: dict[str, Any] = json.loads(text)
         return content
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the tensors and of their description, without the record of how they were made.
+
+        Raises: DataError if the file is missing or damaged.
+        """
+        about = {key: value for key, value in self.metadata.items() if key not in (MADE_WITH, FINGERPRINT)}
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        with self.path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header.pop("__metadata__")
+            digest.update(json.dumps(header, sort_keys=True).encode())
+            digest.update(file.read())
+        return digest.hexdigest()
 
 
 def save_weights(

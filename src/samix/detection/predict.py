@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torchvision.models.detection import FasterRCNN
+from torch import Tensor, nn
 
 from samix.detection.voc import DetectionSet
 
@@ -15,7 +14,7 @@ BATCH = 8
 
 
 @torch.no_grad()
-def predict(detector: FasterRCNN, pictures: DetectionSet) -> list[Detections]:
+def predict(detector: nn.Module, pictures: DetectionSet) -> list[Detections]:
     """Detections of every picture, in its order, on the CPU, best score first."""
     device = next(detector.parameters()).device
     training = detector.training

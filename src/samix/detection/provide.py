@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
-
 from samix.config.detection import DetectionConfig
-from samix.data import open_images
+from samix.data import Images
 from samix.detection.scenes import YEAR, compose_scenes
 
 
-def provide_scenes(
-    card: dict[str, Any], manifest: pd.DataFrame, config: DetectionConfig, seed: int
-) -> dict[str, str]:
+def provide_scenes(images: Images, config: DetectionConfig, seed: int) -> dict[str, str]:
     """A VOC-style set: one that is given, or scenes composed of the test split, which no training has seen.
 
     Composed scenes go to config.root/<name of the data set> and are kept while their recipe is the same.
@@ -27,11 +21,11 @@ def provide_scenes(
             "test_split": config.test_split,
         }
     root = compose_scenes(
-        open_images(card, manifest, "test"),
-        card["classes"],
+        images.open("test"),
+        images.card["classes"],
         config.scenes,
         seed=seed,
-        root=config.root / card["name"],
-        checksum=card["checksum"],
+        root=config.root / images.card["name"],
+        checksum=images.card["checksum"],
     )
     return {"root": str(root), "year": YEAR, "train_split": "train", "test_split": "test"}

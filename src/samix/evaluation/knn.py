@@ -7,6 +7,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from samix.core.errors import ConfigError
+from samix.evaluation.protocol import Evaluated, Frozen
+
+
+def knn_protocol(frozen: Frozen) -> Evaluated:
+    """kNN of the test features among the training features. Figure: top1 in percent."""
+    features, labels = frozen.features, frozen.labels
+    nearest = knn_predict(
+        features["train"],
+        labels["train"],
+        features["test"],
+        neighbours=frozen.config.knn_neighbours,
+        temperature=frozen.config.knn_temperature,
+        classes=frozen.classes,
+    )
+    return Evaluated({"top1": 100 * float((nearest == labels["test"]).float().mean())})
 
 
 @torch.no_grad()

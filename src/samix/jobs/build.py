@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
-from samix import __version__
-from samix.config.mixing import TRAINED_ALONG, MixerTrainingConfig, PolicyConfig
+from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
+from samix.config.options import read_options
 from samix.config.ssl import ModelConfig
-from samix.config.training import TrainingConfig
 from samix.core.errors import ConfigError, DataError
-from samix.core.fingerprint import fingerprint
 from samix.core.random import seed_for
 from samix.core.weights import WeightsFile
-from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMix, SAMixP
-from samix.mixup.automix import automix_config
-from samix.mixup.mixer.bundle import Normalisation
+from samix.mixup import POLICIES, AutoMix, Mixer, Policy, SAMixP
+from samix.mixup.policies.automix import automix_config
+from samix.mixup.policies.samix_p import Normalisation
 from samix.nn import Backbone, Encoder, build_backbone, load_pretrained
-from samix.training import MetricSink
-from samix.training.launch import resolve_precision
 
 T = TypeVar("T")
 M = TypeVar("M", bound=MixerTrainingConfig)
@@ -66,29 +62,20 @@ def start_backbone(config: BackboneConfig, seed: int, weights: WeightsFile | Non
 def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = None) -> Encoder:
     """Backbone and projector with the run's initial weights, or with those of a file that holds both."""
     backbone = start_backbone(model.backbone, seed, weights)
-    encoder = seeded(lambda: Encoder(backbone, model.moco.projector), seed, "projector")
+    encoder = seeded(lambda: Encoder(backbone, model.method_config.projector), seed, "projector")
     if weights is not None:
         encoder.projector.load_state_dict(weights.load(PROJECTOR))
     return encoder
 
 
-def job_fields(
-    label: str, training: TrainingConfig, seed: int, sink: MetricSink | None, **inputs: Any
-) -> dict[str, Any]:
-    """Fields that all jobs share.
-
-    Args: label of the job; inputs, everything the result depends on.
-    Where checkpoints lie and how often they are written does not change the result.
-    """
-    how = training.model_dump(mode="json", include={"devices", "device"})
-    how["precision"] = resolve_precision(training)
-    return {
-        "label": label,
-        "fingerprint": fingerprint(version=__version__, seed=seed, training=how, **inputs),
-        "seed": seed,
-        "training": training,
-        "sink": sink,
-    }
+def policy_classes(config: PolicyConfig) -> set[type]:
+    """The policy's class and, if it chooses among others, theirs; nothing for "none"."""
+    if config.name == "none":
+        return set()
+    kind = POLICIES[config.name]
+    if kind.uses_mixer != "none":
+        return {kind}
+    return {type(part) for part in static_policy(config).modules() if isinstance(part, Policy)}
 
 
 def make_policy(
@@ -102,7 +89,7 @@ def make_policy(
     if config.name == "none":
         return None
     if mixer is not None:
-        return (AutoMix if config.name == "automix" else SAMix)(mixer.mixer, mixer.config.mask_adjust)
+        return POLICIES[config.name](mixer.mixer, mixer.config.mask_adjust)
     if bundle is not None:
         return SAMixP.from_file(bundle.path, images_use=images_use)
     return static_policy(config, images_use)
@@ -114,10 +101,11 @@ def mixer_along(policy: PolicyConfig, kind: type[M], stage: MixerTrainingConfig)
     Args: kind, the part of `stage`, the parameters of the Mixer's pre-training, that does not concern the
     stage itself: its length and its first weights do not change the result.
     """
-    if policy.name not in TRAINED_ALONG:
+    chosen = POLICIES.get(policy.name, Policy)
+    if chosen.uses_mixer != "online":
         return None
     own = kind(**{name: getattr(stage, name) for name in kind.model_fields} | {"alpha": policy.alpha})
-    return automix_config(own) if policy.name == "automix" else own
+    return automix_config(own) if issubclass(chosen, AutoMix) else own
 
 
 def static_policy(config: PolicyConfig, images_use: Normalisation | None = None) -> Policy:
@@ -125,11 +113,11 @@ def static_policy(config: PolicyConfig, images_use: Normalisation | None = None)
 
     Raises: ConfigError for options that the policy does not take.
     """
-    kind, options = POLICIES[config.name], dict(config.options)
+    kind, own = POLICIES[config.name], {}
     if images_use is not None and "mean" in inspect.signature(kind).parameters:
-        options = {"mean": images_use[0], "std": images_use[1], **options}
+        own = {"mean": images_use[0], "std": images_use[1]}
     try:
-        return kind(**options)
+        return kind(**own | read_options(kind, config.options))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"policy.options of {config.name}: {error}") from error
 

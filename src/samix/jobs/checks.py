@@ -1,4 +1,4 @@
-"""Do the settings of all stages fit the data and the machine? Asked once, before anything trains."""
+"""Do settings fit the data, the network and the machine? Each stage checks its own before anything trains."""
 
 from __future__ import annotations
 
@@ -7,70 +7,18 @@ from typing import Any
 
 from samix.clustering import smallest_cluster
 from samix.clustering.faiss_library import faiss_uses_gpu
-from samix.config.detection import DetectionConfig
-from samix.config.mixing import TRAINED_ALONG, PolicyConfig
+from samix.config.mixing import PolicyConfig
 from samix.config.networks import BackboneConfig
-from samix.config.ssl import ModelConfig
 from samix.config.stages import LinearEvaluationConfig, PseudoLabelsConfig
 from samix.config.supervised import SupervisedConfig
 from samix.config.training import TrainingConfig
-from samix.core.errors import ConfigError, DataError
+from samix.core.errors import ConfigError, DataError, IncompatibleError
 from samix.jobs.build import static_policy
-from samix.learners.moco import check_moco
-from samix.learners.supervised import check_mixed_loss
+from samix.methods.supervised import check_mixed_loss as check_loss
 from samix.mixup import POLICIES
-from samix.mixup.host import check_policy as check_fits
-from samix.mixup.host import offer_of
+from samix.mixup.adapter import capabilities_of
+from samix.mixup.adapter import check_policy as check_fits
 from samix.nn import build_backbone
-from samix.training.launch import check_devices
-
-
-def check_settings(
-    card: Mapping[str, Any],
-    model: ModelConfig,
-    training: TrainingConfig,
-    pseudo_labels: PseudoLabelsConfig,
-    linear: LinearEvaluationConfig,
-    detection: DetectionConfig,
-    policy: PolicyConfig,
-) -> None:
-    """Raise ConfigError, DataError or DependencyError where a later stage could not run."""
-    images = card["counts"].get("unlabelled", card["counts"]["train"])
-    check_devices(training)
-    check_backbone(model.backbone, card["image_size"])
-    other_views = model.moco.cross_view in ("swap", "same_swap")
-    check_policy("ssl_training", policy, model.backbone, card, classes=False, one_view=not other_views)
-    check_moco(model.moco, images)
-    check_pseudo_labels(pseudo_labels, images)
-    check_linear(linear, card["counts"]["train"])
-    _check_shares(
-        training.devices,
-        {
-            "moco": model.moco.batch_size,
-            "pseudo_labels": pseudo_labels.batch_size,
-            "linear_evaluation": linear.batch_size,
-            "detection_transfer": detection.batch_size,
-        },
-    )
-    if detection.root is not None and detection.source == "voc" and not detection.root.exists():
-        raise ConfigError(f"detection_transfer.root: there is no folder {detection.root}.")
-
-
-def check_supervised_settings(
-    card: Mapping[str, Any],
-    model: ModelConfig,
-    training: TrainingConfig,
-    supervised: SupervisedConfig,
-    policy: PolicyConfig,
-) -> None:
-    """Raise ConfigError where a supervised stage could not run."""
-    check_devices(training)
-    check_backbone(model.backbone, card["image_size"])
-    check_policy("sl_training", policy, model.backbone, card, classes=True)
-    if policy.name != "none":
-        check_mixed_loss(POLICIES[policy.name], supervised)
-    check_supervised(supervised, card["counts"]["train"])
-    _check_shares(training.devices, {"supervised": supervised.batch_size})
 
 
 def check_backbone(config: BackboneConfig, image_size: int) -> None:
@@ -94,22 +42,32 @@ def check_policy(
     classes: bool,
     one_view: bool = True,
 ) -> None:
-    """Raise ConfigError where the host of a stage cannot give the policy what it needs.
+    """Raise IncompatibleError if the host of a stage does not have what the policy needs.
 
     classes: whether outputs are logits of classes; one_view: whether both parents are of one view.
     """
     if config.name == "none":
         return
     # a Mixer need not exist yet: what it needs does not depend on it
-    learnt = config.name in (*TRAINED_ALONG, "samix_p")
-    policy = POLICIES[config.name] if learnt else static_policy(config, (card["mean"], card["std"]))
+    kind = POLICIES[config.name]
+    policy = static_policy(config, (card["mean"], card["std"])) if kind.uses_mixer == "none" else kind
     random = backbone.model_copy(update={"pretrained": False, "pretrained_file": None})
     # labels that a policy asks for are the data set's own, or those of the stage pseudo_labels
-    offer = offer_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
+    offered = capabilities_of(build_backbone(random), labels=True, classes=classes, one_view=one_view)
     try:
-        check_fits(policy, offer, lam_per_sample=config.lam == "sample")
+        check_fits(policy, offered, lam_per_sample=config.lam == "sample")
     except ConfigError as error:
-        raise ConfigError(f"{stage}.policy: {error}") from error
+        raise IncompatibleError(f"{stage}.policy: {error}") from error
+
+
+def check_mixed_loss(policy: PolicyConfig, config: SupervisedConfig) -> None:
+    """Raise IncompatibleError if the loss of mixed images does not take the policy's weights."""
+    if policy.name == "none":
+        return
+    try:
+        check_loss(POLICIES[policy.name], config)
+    except ConfigError as error:
+        raise IncompatibleError(str(error)) from error
 
 
 def check_supervised(config: SupervisedConfig, images: int) -> None:
@@ -137,10 +95,10 @@ def check_linear(config: LinearEvaluationConfig, images: int) -> None:
             raise ConfigError(f"linear_evaluation.{key} is {value}, but there are {images} training images.")
 
 
-def _check_shares(devices: int, batch_sizes: Mapping[str, int]) -> None:
-    for part, size in batch_sizes.items():
-        if size % devices:
-            raise ConfigError(
-                f"{part}.batch_size is {size}, which training.devices ({devices}) cannot share equally: "
-                "take a multiple."
-            )
+def check_shares(section: str, batch_size: int, training: TrainingConfig) -> None:
+    """Raise ConfigError if a section's batch cannot be divided among the processes of the training."""
+    if batch_size % training.devices:
+        raise ConfigError(
+            f"{section}.batch_size is {batch_size}, which training.devices ({training.devices}) cannot share "
+            "equally: take a multiple."
+        )

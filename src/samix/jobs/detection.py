@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from samix.config.detection import DetectionConfig
-from samix.config.ssl import ModelConfig
+from samix.config.networks import BackboneConfig
 from samix.core.weights import WeightsFile
+from samix.data import Images
+from samix.detection.detectors import DETECTORS
 from samix.detection.evaluate import coco_metrics
-from samix.detection.model import build_detector
+from samix.detection.learner import DetectionBatches, DetectorLearner
 from samix.detection.predict import Detections, predict
 from samix.detection.voc import DetectionSet, read_voc
 from samix.jobs.build import seeded, start_backbone
-from samix.learners.detector import DetectionBatches, DetectorLearner
 from samix.training import Job, fit
 
 SHOWN = 8
@@ -28,26 +30,30 @@ SHOWN = 8
 class DetectionJob(Job):
     """One detector.
 
-    card: normalisation of the backbone's images; scenes: root, year and splits of a VOC-style set; weights:
-    of the backbone, None for the run's initial ones.
+    images: those that the backbone has seen; scenes: root, year and splits of a VOC-style set; weights: of
+    the backbone, None for the run's initial ones.
     """
 
-    card: dict[str, Any]
+    images: Images
     scenes: dict[str, str]
-    model: ModelConfig
+    backbone: BackboneConfig
     weights: WeightsFile | None
     config: DetectionConfig
 
+    @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """The function that builds the detector."""
+        return [DETECTORS[self.config.detector.name]]
+
 
 def train_detector(job: DetectionJob, accelerator: Accelerator) -> None:
-    """Train and test a Faster R-CNN; the result is the detector, with COCO's figures in the metadata."""
+    """Train and test a detector; the result is the detector, with COCO's figures in the metadata."""
     train = read_split(job.scenes, "train")
     test = read_split(job.scenes, "test", train.classes)
-    backbone = start_backbone(job.model.backbone, job.seed, job.weights)
+    backbone = start_backbone(job.backbone, job.seed, job.weights)
+    build, (mean, std) = DETECTORS[job.config.detector.name], job.images.statistics
     detector = seeded(
-        lambda: build_detector(
-            backbone, len(train.classes), job.config.detector, mean=job.card["mean"], std=job.card["std"]
-        ),
+        lambda: build(backbone, len(train.classes), job.config.detector, mean=mean, std=std),
         job.seed,
         "detector",
     )

@@ -14,7 +14,7 @@ from samix.core.weights import WeightsFile
 from samix.data import ImageStore, Normalize
 from samix.evaluation.features import extract_features
 from samix.jobs.build import static_policy
-from samix.learners.labels import FixedLabels, OnlineLabels
+from samix.methods.labels import FixedLabels, OnlineLabels
 from samix.nn import Encoder
 
 
@@ -23,12 +23,10 @@ def uses_labels(
 ) -> bool:
     """Whether the policy, a Mixer that is trained along, or a frozen one asks for labels of the images."""
     if mixer is not None:
-        return (
-            mixer.objective == "cluster" or mixer.filter_negatives or mixer.mask_adjust.mode == "auto_label"
-        )
+        return mixer.uses_labels
     if bundle is not None:
         return bool(bundle.metadata["mask_adjust"]["mode"] == "auto_label")
-    return policy.name != "none" and "labels" in static_policy(policy).needs
+    return policy.name != "none" and "labels" in static_policy(policy).requires
 
 
 def fixed_labels(

@@ -1,99 +1,81 @@
-"""Job of the stage linear_evaluation: linear classifier and kNN on one backbone's frozen features."""
+"""Job of the stage linear_evaluation: evaluation protocols on one backbone's frozen features."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import pandas as pd
 from accelerate import Accelerator
 from torch import Tensor
 
-from samix.config.data import AugmentConfig
-from samix.config.ssl import ModelConfig
+from samix.config.networks import BackboneConfig
 from samix.config.stages import LinearEvaluationConfig
-from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
-from samix.data import CropFlip, ImageStore, LabelledBatches, MemoryStore, Normalize, open_images
-from samix.evaluation.classification import accuracies, confusion, summarise
+from samix.data import Images, ImageStore, Normalize
 from samix.evaluation.features import extract_features
-from samix.evaluation.knn import knn_predict
-from samix.jobs.build import prefixed, seeded, start_backbone
+from samix.evaluation.protocol import EVALUATIONS, Frozen
+from samix.jobs.build import start_backbone
 from samix.jobs.checks import check_linear
-from samix.learners.base import Learner
-from samix.learners.linear import LinearProbe
 from samix.nn import Backbone
-from samix.training import Batches, Job, fit
+from samix.training import Job, fit
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinearJob(Job):
-    """card, manifest: the images; weights: of the backbone, None for the untrained one."""
+    """weights: of the backbone, None for the untrained one."""
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
-    model: ModelConfig
+    images: Images
+    backbone: BackboneConfig
     weights: WeightsFile | None
     config: LinearEvaluationConfig
 
+    @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """The protocols."""
+        return (EVALUATIONS[name] for name in self.protocols)
+
+    @property
+    def protocols(self) -> list[str]:
+        """Names of the protocols, linear first."""
+        return list(dict.fromkeys(("linear", *self.config.protocols)))
+
 
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
-    """Train the classifier; the result is the classifier, with all figures in the metadata."""
-    check_linear(job.config, int((job.manifest["split"] == "train").sum()))
-    stores = {split: open_images(job.card, job.manifest, split) for split in ("train", "test")}
+    """Run the protocol linear and those of `config.protocols`.
+
+    The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and what the
+    protocols keep besides.
+    """
+    check_linear(job.config, job.images.count("train"))
+    stores = {split: job.images.open(split) for split in ("train", "test")}
     stores = {split: store.to(accelerator.device) for split, store in stores.items()}
-    backbone = start_backbone(job.model.backbone, job.seed, job.weights).to(accelerator.device)
-    features = {split: _features(job, backbone, store) for split, store in stores.items()}
-    labels = {split: store.labels.to(accelerator.device) for split, store in stores.items()}
-    classes = len(job.card["classes"])
-    cached = job.config.augmentation == "none"
-    learner = seeded(
-        lambda: LinearProbe(backbone.width, classes, job.config.optimizer, None if cached else backbone),
-        job.seed,
-        "linear_head",
-    )
-
-    def validate(current: Learner, ctx: StepContext) -> dict[str, float]:  # noqa: ARG001
-        scores = accuracies(learner.head(features["test"]), labels["test"])
-        return {f"val_{name}": score for name, score in scores.items()}
-
-    history = fit(
-        learner,
-        _batches(job, stores["train"], features["train"], cached),
-        epochs=job.config.epochs,
-        job=job,
-        accelerator=accelerator,
-        on_epoch_end=validate,
-    )
+    backbone = start_backbone(job.backbone, job.seed, job.weights).to(accelerator.device)
+    shared: dict[str, Any] = {
+        "config": job.config,
+        "card": job.images.card,
+        "seed": job.seed,
+        "backbone": backbone,
+        "stores": stores,
+        "features": {split: _features(job, backbone, store) for split, store in stores.items()},
+        "labels": {split: store.labels.to(accelerator.device) for split, store in stores.items()},
+    }
+    found = {}
+    for name in job.protocols:
+        # the linear classifier is the job's own training, whose random stream is called "fit"
+        stream = "fit" if name == "linear" else name
+        train = partial(fit, job=job, accelerator=accelerator, name=stream)
+        found[name] = EVALUATIONS[name](Frozen(**shared, fit=train))
     if accelerator.is_main_process:
-        nearest = knn_predict(
-            features["train"],
-            labels["train"],
-            features["test"],
-            neighbours=job.config.knn_neighbours,
-            temperature=job.config.knn_temperature,
-            classes=classes,
-        )
-        predicted = learner.head(features["test"]).argmax(1)
-        figures = {
-            "top1": summarise([row["val_top1"] for row in history if "val_top1" in row]),
-            "top5": summarise([row["val_top5"] for row in history if "val_top5" in row]),
-            "knn_top1": 100 * float((nearest == labels["test"]).float().mean()),
-            "confusion": confusion(predicted, labels["test"], classes),
-        }
-        job.finish(prefixed(learner.head, "head."), {"kind": "linear", "history": history, **figures})
+        tensors = {key: tensor for one in found.values() for key, tensor in one.tensors.items()}
+        about = {key: value for one in found.values() for key, value in one.about.items()}
+        figures = {name: one.figures for name, one in found.items()}
+        job.finish(tensors, {"kind": "linear", **about, "figures": figures})
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
-    normalize = Normalize.for_data(job.card)
+    normalize = Normalize.for_data(job.images.card)
     return extract_features(
         backbone, lambda images: backbone(images).pooled, store, normalize, job.config.batch_size
     )
-
-
-def _batches(job: LinearJob, store: ImageStore, features: Tensor, cached: bool) -> Batches:
-    size = job.config.batch_size
-    if cached:
-        return LabelledBatches(MemoryStore(features, store.labels), lambda x, _: x, size, job.seed)
-    crops = CropFlip.for_data(AugmentConfig(crop_scale=(0.08, 1.0)), job.card)
-    return LabelledBatches(store, crops, size, job.seed)

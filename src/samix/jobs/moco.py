@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +14,18 @@ from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig
 from samix.config.ssl import ModelConfig
 from samix.core.errors import ConfigError
+from samix.core.learner import Learner
 from samix.core.random import seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
-from samix.data import Augment, ImageStore, Normalize, TwoViewBatches, open_images, pretraining_split
-from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_encoder
+from samix.data import Augment, Images, ImageStore, Normalize, TwoViewBatches
+from samix.jobs.build import BACKBONE, make_policy, policy_classes, prefixed, seeded, start_encoder
 from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
-from samix.learners.base import Learner
-from samix.learners.labels import LabelSource, OnlineLabels
-from samix.learners.mixer_training import ClusterMixerTraining, InstanceMixerTraining, MixerTraining
-from samix.learners.moco import MoCo, check_moco
+from samix.methods import METHODS, SelfSupervised
+from samix.methods.labels import LabelSource, OnlineLabels
+from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.mixup import Mixer
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder
 from samix.training import Job, fit
 
@@ -34,13 +34,12 @@ from samix.training import Job, fit
 class MoCoJob(Job):
     """MoCo v2 with a policy.
 
-    card, manifest: the images; start: first weights of the encoder, None for random ones; mixer: how a Mixer
-    is trained along (policy samix); bundle: the frozen Mixer (policy samix_p); pseudo_labels: one row a
-    training image, in the manifest's order, where labels are used; clustering: how they follow the encoder.
+    start: first weights of the encoder, None for random ones; mixer: how a Mixer is trained along (policy
+    samix); bundle: the frozen Mixer (policy samix_p); pseudo_labels: one row per training image, in the
+    manifest's order, if labels are used; clustering: how they follow the encoder.
     """
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
+    images: Images
     model: ModelConfig
     epochs: int
     policy: PolicyConfig
@@ -51,20 +50,26 @@ class MoCoJob(Job):
     clustering: ClusteringConfig = ClusteringConfig()
 
     @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """The classes of the method and of the policy."""
+        return {METHODS[self.model.method.name], *policy_classes(self.policy)}
+
+    @property
     def skips_parameters(self) -> bool:
         """Whether there are steps in which the Mixer has no gradient."""
         return self.mixer is not None and self.mixer.rests
 
     def check(self) -> None:
         """Raise ConfigError or DataError where the parameters do not fit the data, before anything starts."""
-        images = int((self.manifest["split"] == pretraining_split(self.manifest)).sum())
-        check_moco(self.model.moco, images)
+        images = self.images.count(self.images.pretraining)
+        METHODS[self.model.method.name].check(self.model.method_config, images)
         late = [e for e in (self.mixer.cluster.kmeans_epochs if self.mixer else ()) if e >= self.epochs]
         if late:
             raise ConfigError(
                 f"mixer_pretraining.cluster.kmeans_epochs: no epoch {late[0]} in {self.epochs} epochs."
             )
-        if self.pseudo_labels is not None:
+        own = self.mixer is not None and self.mixer.cluster.labels == "true"
+        if uses_labels(self.policy, self.mixer, self.bundle) and not own:
             pseudo_label_tensor(self.pseudo_labels, images)
 
 
@@ -73,10 +78,8 @@ def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
     learner, history = _train(job, accelerator)
     if not accelerator.is_main_process or job.mixer is None or learner.mixer_training is None:
         return
-    tensors = bundle_tensors(learner.momentum_encoder.backbone, learner.mixer_training.mixer)
-    about = bundle_metadata(
-        job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
-    )
+    tensors = bundle_tensors(learner.method.teacher.backbone, learner.mixer_training.mixer)
+    about = bundle_metadata(job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics)
     job.finish(tensors, {**about, "history": history})
 
 
@@ -85,8 +88,8 @@ def train_encoder(job: MoCoJob, accelerator: Accelerator) -> None:
     learner, history = _train(job, accelerator)
     if accelerator.is_main_process:
         job.finish(
-            prefixed(learner.encoder.backbone, BACKBONE),
-            about_backbone(job.model.backbone, history, job.card),
+            prefixed(learner.method.encoder.backbone, BACKBONE),
+            about_backbone(job.model.backbone, history, job.images.card),
         )
 
 
@@ -103,12 +106,11 @@ def about_backbone(
     }
 
 
-def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str, float]]]:
+def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list[dict[str, float]]]:
     job.check()
-    split = pretraining_split(job.manifest)
-    store = open_images(job.card, job.manifest, split).to(accelerator.device)
-    augment = Augment.for_data(job.model.moco.augment, job.card)
-    batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
+    store = job.images.open(job.images.pretraining).to(accelerator.device)
+    augment = Augment.for_data(job.model.method_config.augment, job.images.card)
+    batches = TwoViewBatches(store, augment, job.model.method_config.batch_size, job.seed)
     learner = _learner(job, store, accelerator)
     renewed = job.mixer.cluster.kmeans_epochs if job.mixer else ()
 
@@ -127,19 +129,15 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[MoCo, list[dict[str,
     return learner, history
 
 
-def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
+def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
     encoder = start_encoder(job.model, job.seed, job.start)
     labels = None
     if uses_labels(job.policy, job.mixer, job.bundle):
         labels = _labels(job, encoder.to(accelerator.device), store)
     training = _mixer_training(job, encoder, labels)
-    policy = make_policy(
-        job.policy, mixer=training, bundle=job.bundle, images_use=(job.card["mean"], job.card["std"])
-    )
-    return MoCo(
-        encoder,
-        job.model.moco,
-        seed=job.seed,
+    policy = make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=job.images.statistics)
+    return SelfSupervised(
+        METHODS[job.model.method.name](encoder, job.model.method_config, job.seed),
         policy=policy,
         alpha=job.policy.alpha,
         lam_per_sample=job.policy.lam == "sample",
@@ -150,18 +148,18 @@ def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> MoCo:
 
 def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
     if job.mixer is None or job.mixer.cluster.labels != "online":
-        return fixed_labels(store, len(job.card["classes"]), job.pseudo_labels, job.clustering)
-    normalize = Normalize.for_data(job.card)
-    size = job.model.moco.batch_size
+        return fixed_labels(store, len(job.images.card["classes"]), job.pseudo_labels, job.clustering)
+    normalize = Normalize.for_data(job.images.card)
+    size = job.model.method_config.batch_size
     return online_labels(encoder, store, normalize, job.pseudo_labels, job.clustering, size)
 
 
-def _renew_clusters(job: MoCoJob, learner: MoCo, store: ImageStore, ctx: StepContext) -> None:
+def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ctx: StepContext) -> None:
     """New clusters by k-means on the present keys, and a head that forgets the old ones."""
     source, training = learner.labels, learner.mixer_training
     assert isinstance(source, OnlineLabels)  # the configuration has kmeans_epochs for these alone
-    encoder, size = learner.momentum_encoder, job.model.moco.batch_size
-    keys = extract_keys(encoder, store, Normalize.for_data(job.card), size)
+    encoder, size = learner.method.teacher, job.model.method_config.batch_size
+    keys = extract_keys(encoder, store, Normalize.for_data(job.images.card), size)
     source.memory.initialise(keys, seed_for(ctx.seed, "renew", ctx.epoch))
     if isinstance(training, ClusterMixerTraining):
         seeded(training.reset_head, job.seed, f"cluster_head/{ctx.epoch}")
@@ -173,10 +171,10 @@ def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) 
         return None
     mixer = seeded(lambda: Mixer(encoder.backbone.tap_channels, config.mixer), job.seed, "mixer")
     if config.objective == "instance":
-        return InstanceMixerTraining(mixer, config)
+        return MixerTraining(mixer, config)
     assert labels is not None  # objective cluster asks for them
     pooled = config.cluster.features == "pooled"
-    width = encoder.backbone.width if pooled else job.model.moco.projector.out
+    width = encoder.backbone.width if pooled else job.model.method_config.projector.out
     return seeded(
         lambda: ClusterMixerTraining(mixer, config, width, labels.classes), job.seed, "cluster_head"
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -13,46 +13,48 @@ from samix.clustering import metrics
 from samix.clustering.memory import ODCMemory
 from samix.config.ssl import ModelConfig
 from samix.config.stages import PseudoLabelsConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.data import (
     Augment,
+    Images,
     ImageStore,
     LabelledBatches,
     Normalize,
     TwoViewBatches,
-    open_images,
-    pretraining_split,
 )
 from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.moco import MoCo, check_moco
-from samix.learners.odc import ODCLearner
+from samix.methods import METHODS, SelfSupervised
+from samix.methods.odc import ODCLearner
 from samix.nn import Encoder
 from samix.training import Job, fit, has_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabelsJob(Job):
-    """card, manifest: the images; model: network, and the MoCo of init: moco."""
+    """model: network, and the method of init: moco."""
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
+    images: Images
     model: ModelConfig
     config: PseudoLabelsConfig
+
+    @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """The class of the method that the encoder starts with."""
+        return [METHODS[self.model.method.name]] if self.config.init == "moco" else []
 
 
 def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
     """Cluster the training images; the result holds the encoder, labels (M,) and centroids (C, d)."""
-    split = pretraining_split(job.manifest)
-    images = int((job.manifest["split"] == split).sum())
+    images = job.images.count(job.images.pretraining)
     check_pseudo_labels(job.config, images)
     if job.config.init == "moco":
-        check_moco(job.model.moco, images)
-    store = open_images(job.card, job.manifest, split).to(accelerator.device)
-    augment = Augment.for_data(job.model.moco.augment, job.card)
+        METHODS[job.model.method.name].check(job.model.method_config, images)
+    store = job.images.open(job.images.pretraining).to(accelerator.device)
+    augment = Augment.for_data(job.model.method_config.augment, job.images.card)
     encoder = _starting_encoder(job, store, augment, accelerator)
     learner = _learner(job, encoder, store, accelerator)
     batches = LabelledBatches(store, augment, job.config.batch_size, job.seed)
@@ -78,7 +80,7 @@ def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:
             | prefixed(encoder.projector, PROJECTOR)
             | {"labels": memory.labels, "centroids": memory.centroids}
         )
-        job.finish(tensors, about_backbone(job.model.backbone, history, job.card))
+        job.finish(tensors, about_backbone(job.model.backbone, history, job.images.card))
 
 
 def agreement(pseudo_labels: Tensor, labels: Tensor) -> dict[str, float]:
@@ -95,8 +97,8 @@ def _starting_encoder(
 ) -> Encoder:
     encoder = start_encoder(job.model, job.seed)
     if job.config.init == "moco" and not has_checkpoint(job, "odc"):
-        learner = MoCo(encoder, job.model.moco, seed=job.seed)
-        batches = TwoViewBatches(store, augment, job.model.moco.batch_size, job.seed)
+        learner = SelfSupervised(METHODS[job.model.method.name](encoder, job.model.method_config, job.seed))
+        batches = TwoViewBatches(store, augment, job.model.method_config.batch_size, job.seed)
         fit(
             learner,
             batches,
@@ -111,9 +113,11 @@ def _starting_encoder(
 def _learner(
     job: PseudoLabelsJob, encoder: Encoder, store: ImageStore, accelerator: Accelerator
 ) -> ODCLearner:
-    memory = ODCMemory(len(store), job.model.moco.projector.out, job.config.clustering).to(accelerator.device)
+    memory = ODCMemory(len(store), job.model.method_config.projector.out, job.config.clustering).to(
+        accelerator.device
+    )
     if not has_checkpoint(job, "odc"):  # a restored memory must not see k-means again
-        normalize = Normalize.for_data(job.card)
+        normalize = Normalize.for_data(job.images.card)
         features = extract_features(
             encoder,
             lambda images: encoder.projector(encoder.backbone(images).pooled),

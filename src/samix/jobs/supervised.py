@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -15,19 +14,20 @@ from samix.config.adautomix import AdAutoMixConfig
 from samix.config.mixing import MixerTrainingConfig, PolicyConfig
 from samix.config.networks import BackboneConfig
 from samix.config.supervised import SupervisedConfig
+from samix.core.learner import Learner
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
-from samix.data import ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate, open_images
+from samix.data import Images, ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate
 from samix.evaluation.classification import accuracies, summarise
-from samix.jobs.build import BACKBONE, make_policy, prefixed, seeded, start_backbone
+from samix.jobs.build import BACKBONE, make_policy, policy_classes, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
 from samix.jobs.moco import about_backbone
-from samix.learners.base import Learner
-from samix.learners.supervised import Supervised, head_names
-from samix.learners.supervised_mixer import AdversarialTraining, SupervisedMixerTraining
+from samix.methods.adversarial import AdversarialTraining
+from samix.methods.mixer_training import MixerTraining
+from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, Mixer, Policy
-from samix.mixup.adautomix import AdversarialMixer
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.mixup.policies.adautomix import AdversarialMixer
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Backbone, Classifier
 from samix.training import Job, fit
 
@@ -38,18 +38,22 @@ EVALUATION_BATCH = 256
 class SupervisedJob(Job):
     """Supervised training with a policy.
 
-    card, manifest: the images; mixer: how a Mixer is trained along (samix, automix, adautomix); bundle: the
-    frozen Mixer (policy samix_p).
+    mixer: how a Mixer is trained along (samix, automix, adautomix); bundle: the frozen Mixer (policy
+    samix_p).
     """
 
-    card: dict[str, Any]
-    manifest: pd.DataFrame
+    images: Images
     backbone: BackboneConfig
     supervised: SupervisedConfig
     epochs: int
     policy: PolicyConfig
     mixer: MixerTrainingConfig | None = None
     bundle: WeightsFile | None = None
+
+    @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """The policy's class."""
+        return policy_classes(self.policy)
 
     @property
     def skips_parameters(self) -> bool:
@@ -61,12 +65,9 @@ def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
     """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
     learner, history = _train(job, accelerator)
     network, training = learner.momentum_classifier, learner.mixer_training
-    if not accelerator.is_main_process or job.mixer is None or network is None:
+    if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
         return
-    assert isinstance(training, SupervisedMixerTraining)  # the stage has policy samix
-    about = bundle_metadata(
-        job.backbone, job.mixer.mixer, job.mixer.mask_adjust, (job.card["mean"], job.card["std"])
-    )
+    about = bundle_metadata(job.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics)
     job.finish(bundle_tensors(network.backbone, training.mixer), {**about, "history": history})
 
 
@@ -79,7 +80,7 @@ def train_classifier(job: SupervisedJob, accelerator: Accelerator) -> None:
         tensors = prefixed(learner.classifier.backbone, BACKBONE) | prefixed(
             learner.classifier.heads, "heads."
         )
-        about = about_backbone(job.backbone, history, job.card)
+        about = about_backbone(job.backbone, history, job.images.card)
         job.finish(tensors, {**about, "figures": figures, "headline": headline(keys)})
 
 
@@ -95,7 +96,7 @@ def build_supervised(job: SupervisedJob) -> Supervised:
     policy, training = _policy_and_training(job, backbone)
     names, shared = head_names(job.supervised, policy), job.supervised.heads == "shared"
     classifier = seeded(
-        lambda: Classifier(backbone, len(job.card["classes"]), names, shared=shared), job.seed, "heads"
+        lambda: Classifier(backbone, len(job.images.card["classes"]), names, shared=shared), job.seed, "heads"
     )
     return Supervised(
         classifier,
@@ -109,7 +110,7 @@ def build_supervised(job: SupervisedJob) -> Supervised:
 
 def _policy_and_training(
     job: SupervisedJob, backbone: Backbone
-) -> tuple[Policy | None, SupervisedMixerTraining | AdversarialTraining | None]:
+) -> tuple[Policy | None, MixerTraining | None]:
     """The policy, and how its Mixer is trained along."""
     config, channels = job.mixer, backbone.tap_channels
     if config is not None and job.policy.name == "adautomix":
@@ -120,19 +121,19 @@ def _policy_and_training(
     training = None
     if config is not None:
         mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, "mixer")
-        training = SupervisedMixerTraining(mixer, config)
-    statistics = (job.card["mean"], job.card["std"])
+        training = MixerTraining(mixer, config)
+    statistics = job.images.statistics
     return make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics), training
 
 
 def _train(job: SupervisedJob, accelerator: Accelerator) -> tuple[Supervised, list[dict[str, float]]]:
-    check_supervised(job.supervised, int((job.manifest["split"] == "train").sum()))
-    stores = {split: open_images(job.card, job.manifest, split) for split in ("train", "test")}
+    check_supervised(job.supervised, job.images.count("train"))
+    stores = {split: job.images.open(split) for split in ("train", "test")}
     stores = {split: store.to(accelerator.device) for split, store in stores.items()}
     learner = build_supervised(job)
-    augment = SupervisedAugment.for_data(job.supervised.augment, job.card)
+    augment = SupervisedAugment.for_data(job.supervised.augment, job.images.card)
     batches = LabelledBatches(stores["train"], augment, job.supervised.batch_size, job.seed)
-    validate = validation(learner, stores["test"], Normalize.for_data(job.card))
+    validate = validation(learner, stores["test"], Normalize.for_data(job.images.card))
     history = fit(
         learner, batches, epochs=job.epochs, job=job, accelerator=accelerator, on_epoch_end=validate
     )

@@ -31,13 +31,15 @@ class ProjectConfigLoader(OmegaConfigLoader):
 
     def __init__(self, conf_source: str | Path, env: str | None = None, **options: Any) -> None:
         here = Path.cwd()
-        root = find_kedro_project(Path(conf_source).absolute()) or find_kedro_project(here) or here
-        resolvers: dict[str, Callable[..., Any]] = {
-            "oc.env": oc.env,
-            "project": lambda path: str(root / path),
-            "beside": beside,
-        }
+        self._root = find_kedro_project(Path(conf_source).absolute()) or find_kedro_project(here) or here
+        resolvers: dict[str, Callable[..., Any]] = {"oc.env": oc.env, "beside": beside}
         super().__init__(conf_source, env, custom_resolvers=resolvers, **options)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Load as OmegaConfigLoader does, with paths below this loader's project."""
+        # OmegaConf has one resolver per name, and Kedro keeps the first, which may belong to another project
+        OmegaConf.register_new_resolver("project", lambda path: str(self._root / path), replace=True)
+        return super().__getitem__(key)
 
     def _read_dir_configs(
         self, conf_path: str, patterns: Iterable[str], key: str, *others: Any
@@ -70,7 +72,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             found = super()._read_dir_configs(folder, [f"{name}.yml"], "parameters", set())
             if not found:
                 known = [Path(file).stem for file in self._fs.glob(f"{folder}/*.yml")]
-                raise ConfigError(f"{path}: there is no recipe {name!r}. {did_you_mean(name, known)}")
+                raise ConfigError(f"{path}: there is no recipe {name!r}. {did_you_mean(name, known)}.")
             ((file, recipe),) = found.items()
             self._add_recipes(file, recipe, parts)
             parts[name] = recipe

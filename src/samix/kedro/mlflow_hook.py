@@ -22,8 +22,9 @@ from mlflow.entities import Metric, Param
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 from pydantic import BaseModel
 
+from samix.core.versions import versions
 from samix.kedro.interrupts import signal_behind
-from samix.kedro.provenance import command, commit, flatten, pipeline_name, versions
+from samix.kedro.provenance import command, commit, flatten, pipeline_name
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ def check_parameters(values: Mapping[str, Any], pipelines: Iterable[Pipeline]) -
     """
     types = declared_types(pipelines)
     known = {key.split(".")[0] for key in types}
-    problems = [f"{key}: unknown. {did_you_mean(key, known)}" for key in values if key not in known]
+    problems = [f"{key}: unknown. {did_you_mean(key, known)}." for key in values if key not in known]
     for key, annotation in types.items():
         problems += _problems_of(key, annotation, values)
     if problems:
@@ -71,10 +71,15 @@ def _sentence(key: str, annotation: Any, detail: ErrorDetails) -> str:
     path = [str(part) for part in detail["loc"]]
     name = ".".join([key, *path])
     if detail["type"] == "extra_forbidden":
-        fields = list(_model_at(annotation, path[:-1]).model_fields)
-        return f"{name}: unknown. {did_you_mean(path[-1], fields)}"
+        model = _model_at(annotation, path[:-1])
+        now = getattr(model, "renamed", {}).get(path[-1])
+        if now is not None:
+            return f"{name}: renamed to {'.'.join([key, *path[:-1], now])}."
+        return f"{name}: unknown. {did_you_mean(path[-1], list(model.model_fields))}."
     if detail["type"] == "missing":
         return f"{name}: missing."
+    if detail["type"] == "options":  # of PolicyConfig, whose message begins with the option's key
+        return f"{name}.{detail['msg']}."
     message = detail["msg"].removeprefix("Value error, ")
     return f"{name} = {detail['input']!r}: {message}."
 

@@ -1,30 +1,16 @@
-"""Where a result comes from: code, versions and command."""
+"""Where a result comes from: code and command."""
 
 from __future__ import annotations
 
-import platform
 import shlex
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.project import pipelines
 
-_PACKAGES = ("samix", "torch", "torchvision", "timm", "kedro", "mlflow")
 _LISTS = ("tags", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
-
-
-def versions() -> dict[str, str]:
-    """Version of Python and of every package that a result depends on, read without importing it."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def commit(project: Path) -> dict[str, str]:

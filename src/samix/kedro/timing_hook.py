@@ -13,8 +13,9 @@ from kedro.pipeline.node import Node
 from rich import get_console
 from rich.table import Table
 
+from samix.core.versions import versions
 from samix.kedro.datasets import RunInfoDataset
-from samix.kedro.provenance import command, commit, pipeline_name, versions
+from samix.kedro.provenance import command, commit, pipeline_name
 
 log = logging.getLogger(__name__)
 

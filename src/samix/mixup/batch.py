@@ -1,4 +1,4 @@
-"""Mix a batch in a training loop of one's own, in one call."""
+"""Mix a batch in a user's own training loop, in one call."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.mixup.base import (
-    NOTHING,
-    Mixed,
-    Policy,
-    Ratio,
-    Seen,
-    draw_lam,
-    pair_and_mix,
-)
-from samix.mixup.pairing import Pairing, draw_local_pairing
+from samix.core.step import BatchShape
+from samix.mixup.draws import draw_policy, expanded
+from samix.mixup.lam import Ratio, draw_lam
+from samix.mixup.mix import mix
+from samix.mixup.pairing import draw_local_pairing
+from samix.mixup.policy import NOTHING, ImageInfo, Mixed, Policy
 from samix.objectives import ClassObjective, MixedCE, MixedCriterion
 
 
 @dataclass(frozen=True)
 class MixedBatch:
-    """Mixed images (N, 3, H, W), who was mixed with whom, and the weight of the first parents' labels."""
+    """Mixed images (N, 3, H, W) with the rows of their parents and the weights of the parents' labels."""
 
     mixed: Mixed
-    pairing: Pairing
 
     @property
     def images(self) -> Tensor:
@@ -37,11 +32,11 @@ class MixedBatch:
     def loss(self, outputs: Tensor, targets: Any, criterion: MixedCriterion | None = None) -> Tensor:
         """Loss of the network's outputs for the mixed images, a scalar.
 
-        Args: targets, those of the batch before mixing, such as labels (N,); criterion, what outputs are held
-        to, None: the mixed cross-entropy of logits (N, C).
+        Args: targets, those of the batch before mixing, such as labels (N,); criterion, None: the mixed
+        cross-entropy of logits (N, C).
         """
         criterion = criterion or MixedCE(ClassObjective())
-        return mixed_term(criterion, outputs, self.mixed, (targets, targets), self.pairing)
+        return mixed_term(criterion, outputs, self.mixed, targets, targets)
 
 
 def mix_batch(
@@ -51,35 +46,30 @@ def mix_batch(
     *,
     alpha: float = 1.0,
     lam: Ratio | None = None,
-    seen: Seen = NOTHING,
+    info: ImageInfo = NOTHING,
+    shape: BatchShape | None = None,
 ) -> MixedBatch:
     """Pair the images of a batch (N, 3, H, W), N >= 2, draw lam ~ Beta(alpha, alpha), and mix.
 
-    Nothing but `generator` decides what is drawn. lam: takes the place of the drawn one. `seen`: what the
-    policy needs to know of the images beside their pixels (`policy.needs`); a `Host` finds it, and mixes
-    features. Raises: ValueError for a single image.
+    All random numbers come from `generator`. lam: replaces the drawn one. info: the fields that the policy
+    requires besides the pixels (`policy.requires`); an `Adapter` computes them, and mixes features. shape:
+    sizes of the batch with those inside the network (`Adapter.shape`), required if the policy mixes maps or
+    patches of a transformer; None: sizes of the images only.
+    Raises: ValueError for a single image, or if the policy requires sizes inside the network.
     """
     order = torch.Generator().manual_seed(int(generator.integers(2**63)))
     if lam is None:
         lam = draw_lam(alpha, generator)
-    policy, lam = policy.drawn(lam, generator)
-    draw = lambda: draw_local_pairing(len(images), order, images.device, no_repeat=True)  # noqa: E731
-    return MixedBatch(*pair_and_mix(policy, images, draw, lam, generator=generator, seen=seen))
+    shape = shape or BatchShape(len(images), images.shape[2], images.shape[3])
+    pair = lambda member: draw_local_pairing(shape.images, order, no_repeat=True)  # noqa: E731, ARG005
+    drawn = draw_policy(policy, lam, generator, shape, pair)
+    return MixedBatch(mix(policy, images, expanded(policy, drawn, shape, images.device), info))
 
 
-def mixed_term(
-    criterion: MixedCriterion, outputs: Tensor, mixed: Mixed, targets: tuple[Any, Any], pairing: Pairing
-) -> Tensor:
+def mixed_term(criterion: MixedCriterion, outputs: Tensor, mixed: Mixed, first: Any, second: Any) -> Tensor:
     """The loss of mixed images, a scalar.
 
-    Args: targets of the first parents, and those that the second parents' are paired from, both in the order
-    of the batch.
+    Args: targets of the images in the order of the batch, and those from which the targets of the other
+    parents are selected.
     """
-    first, second = targets
-    if mixed.parents is None:
-        return criterion(outputs, first, pairing.of(second), mixed.lam, mixed.lam_second)
-    parts = []
-    for rows, share in zip(mixed.parents.index, mixed.parents.shares, strict=True):
-        own = Pairing(rows, everywhere=False).of(first)
-        parts.append(criterion(outputs, own, own, share, torch.zeros_like(share)))
-    return torch.stack(parts).sum()
+    return criterion(outputs, mixed.targets_of(first, second), mixed.weights)

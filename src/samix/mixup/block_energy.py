@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 _SAMPLES = 32
-"""Samples in one cut: the flow of more takes longer than the flows of each, and must stay below 2^31."""
+"""Samples per cut: the flow of more would take longer than separate flows, and must stay below 2^31."""
 _SWEEPS = 10
 """Sweeps of the approximate solver over the grid."""
 
@@ -36,10 +36,10 @@ class Energy(NamedTuple):
 
 
 def minimum_cut(energy: Energy, scale: float) -> Tensor:
-    """The labels (N, b, b) of least energy, by whole-number costs of `scale` a unit; computed on the host.
+    """The labels (N, b, b) of least energy, with costs times `scale` rounded to integers; on the host.
 
-    Because the pair costs are convex in the difference of labels, one cut finds the least energy of all
-    (Ishikawa, 2003), where swaps of two labels at a time may stop before.
+    Because the pair costs are convex in the difference of labels, one cut finds the global minimum
+    (Ishikawa, 2003); swaps of two labels at a time may stop in a local one.
     """
     unary, down, right = (part.double().cpu().numpy() for part in energy)
     rows = [slice(start, start + _SAMPLES) for start in range(0, len(unary), _SAMPLES)]
@@ -48,11 +48,11 @@ def minimum_cut(energy: Energy, scale: float) -> Tensor:
 
 
 def descend(energy: Energy) -> Tensor:
-    """Labels (N, b, b) of little energy, found on the device without a wait.
+    """Labels (N, b, b) of low energy, computed on the device without a wait.
 
-    All labellings are tried for b = 2; above, blocks take turns like the fields of a chessboard, each its
-    best label while its neighbours stay (iterated conditional modes). That is a local minimum or close to
-    one.
+    For b = 2 all labellings are tried. For larger b the blocks on the black and on the white fields of a
+    chessboard take turns: each block takes its best label while its neighbours stay (iterated conditional
+    modes). The result is a local minimum or close to one.
     """
     if energy.unary.shape[1] == 2:
         return _best_of_all(energy)
@@ -73,7 +73,7 @@ def _best_of_all(energy: Energy) -> Tensor:
 
 
 def _conditional(energy: Energy, labels: Tensor) -> Tensor:
-    """(N, b, b, m + 1): the energy of each block for each label, all others staying."""
+    """(N, b, b, m + 1): the energy of each block for each label, with all other blocks fixed."""
     m = energy.unary.shape[3] - 1
     z = torch.arange(m + 1, device=labels.device) / m
     around = (labels / m)[..., None]
@@ -104,7 +104,7 @@ def _cut(unary: np.ndarray, down: np.ndarray, right: np.ndarray, scale: float) -
     edges = [
         *_between(nodes[:, :-1], nodes[:, 1:], down),
         *_between(nodes[:, :, :-1], nodes[:, :, 1:], right),
-        # x_(k+1) without x_k is no label
+        # forbids x_(k+1) without x_k, which is not a label
         _Edges(nodes[..., 1:], nodes[..., :-1], np.full_like(nodes[..., 1:], np.abs(costs).sum() + 1)),
     ]
     return np.asarray(_source_side(nodes, costs, edges).sum(3))
@@ -125,7 +125,7 @@ def _between(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> list
 
 
 def _source_side(nodes: np.ndarray, costs: np.ndarray, edges: list[_Edges]) -> np.ndarray:
-    """Bools like `nodes`: who is 1 in the minimum cut, where being 1 costs `costs`, which may be negative."""
+    """Bools of the shape of `nodes`: 1 in the minimum cut, at `costs`, which may be negative, for each 1."""
     from scipy.sparse import csr_array  # PuzzleMix alone needs it, and it takes a third of a second
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 

@@ -1,4 +1,4 @@
-"""PuzzleMix's transport: blocks of an image move to where the mask shows them, if that is worth the way."""
+"""PuzzleMix's transport: blocks of an image move to places that the mask shows, if it is worth the price."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 _ENTRIES = 2**26
-"""Costs that are held at once: samples are moved in parts."""
+"""Costs in memory at once, at most: larger batches are moved in parts."""
 
 
 def transported(images: Tensor, saliency: Tensor, shown: Tensor, price: float) -> Tensor:
-    """Images (N, 3, H, W) whose t x t blocks go to where `sources_of` says; emptied places keep theirs.
+    """Images (N, 3, H, W) whose t x t blocks are moved by `sources_of`; other places keep their own block.
 
     Args: saliency (N, t, t), of the blocks; shown (N, t, t) bools, which of them the mask shows.
     """
@@ -23,12 +23,12 @@ def transported(images: Tensor, saliency: Tensor, shown: Tensor, price: float) -
 
 
 def sources_of(saliency: Tensor, shown: Tensor, price: float) -> Tensor:
-    """(N, t^2): which block comes to each place, its own where no other is to come.
+    """(N, t^2): the block that comes to each place, its own if no other does.
 
-    Block p at place q costs price * C_pq - u_p if the mask shows q, C the squared distance in the grid
-    over (t - 1)^2. In each of t rounds every block claims the place that costs it least, the cheapest
-    claimant wins it if its cost is negative, and what else was claimed becomes dearer by 1. The winners of
-    the last round are the plan. Equal costs: the first in row order.
+    Block p at place q costs price * C_pq, less u_p if the mask shows q; C is the squared distance in the grid
+    over (t - 1)^2. In each of t rounds every block claims its cheapest place, and the cheapest claimant wins
+    the place if its cost is negative; for all other claimants the cost of the place rises by 1. The winners
+    of the last round are the plan. Of equal costs the first in row order counts.
     Args: saliency u (N, t, t); shown (N, t, t) bools.
     """
     n, t, _ = saliency.shape

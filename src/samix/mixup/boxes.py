@@ -1,4 +1,4 @@
-"""Boxes and other masks, one a batch or one a sample, drawn on the host: their shares are known at once."""
+"""Boxes, one per batch or one per sample, drawn on the host, so that their shares are known at once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samix.mixup.base import Ratio
+from samix.core.step import BatchShape
+from samix.mixup.draws import HostOnly
+from samix.mixup.lam import pair_weights
 
 
 class Box(NamedTuple):
-    """Rows top to bottom and columns left to right, both without their end; may be empty."""
+    """Rows from top to bottom and columns from left to right, ends excluded; may be empty."""
 
     top: int
     bottom: int
@@ -35,33 +37,21 @@ class Box(NamedTuple):
         """Index of the box in (..., H, W)."""
         return ..., slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def share_outside(self, images: Tensor) -> float:
-        """Share of the pixels of images (..., H, W) that are not in the box."""
-        height, width = images.shape[-2:]
+    def share_outside(self, height: int, width: int) -> float:
+        """Share of the pixels of images of height x width that are not in the box."""
         return 1 - self.height * self.width / (height * width)
-
-    def mask_outside(self, images: Tensor) -> Tensor:
-        """(N, 1, H, W) for images (N, 3, H, W): 0 in the box, 1 elsewhere; the samples share memory."""
-        mask = images.new_ones(1, 1, *images.shape[-2:], dtype=torch.float32)
-        mask[self.at] = 0
-        return mask.expand(len(images), -1, -1, -1)
 
 
 class Boxes(NamedTuple):
-    """One box a sample: as Box, each edge (N,) int64, on the host or, after `on`, on a device."""
+    """One box per sample, or one for all: as Box, each edge (n,) int64 with n = N or 1."""
 
     top: Tensor
     bottom: Tensor
     left: Tensor
     right: Tensor
 
-    def on(self, device: torch.device) -> Boxes:
-        """The same boxes on a device; one copy, which nobody waits for."""
-        return Boxes(*torch.stack(self).to(device, non_blocking=True))
-
-    def share_outside(self, images: Tensor) -> Tensor:
-        """(N,) float32: of each image (N, ..., H, W), the share of the pixels that are not in its box."""
-        height, width = images.shape[-2:]
+    def share_outside(self, height: int, width: int) -> Tensor:
+        """(n,) float32: of each image of height x width, the share of the pixels that are not in its box."""
         return 1 - ((self.bottom - self.top) * (self.right - self.left)) / (height * width)
 
     def mask_outside(self, images: Tensor) -> Tensor:
@@ -69,56 +59,63 @@ class Boxes(NamedTuple):
         down, across = (torch.arange(size, device=self.top.device) for size in images.shape[-2:])
         rows = (down >= self.top[:, None]) & (down < self.bottom[:, None])
         columns = (across >= self.left[:, None]) & (across < self.right[:, None])
-        return _outside(rows.float(), columns.float())
+        return outside(rows.float(), columns.float()).expand(len(images), -1, -1, -1)
 
 
-def draw_box(images: Tensor, ratio: float, generator: np.random.Generator) -> Box:
+class BoxDraws(NamedTuple):
+    """Boxes of a batch, the weights (2, N) of the parents of images with them, and the box as integers.
+
+    host: None if each sample has its own box, or if the step is one graph.
+    """
+
+    boxes: Boxes
+    weights: Tensor
+    host: HostOnly | None
+
+
+def draw_box(height: int, width: int, ratio: float, rng: np.random.Generator) -> Box:
     """A box of int(H * ratio) rows and int(W * ratio) columns around a uniform pixel, clipped to the images.
 
     Odd sides lose a pixel, because the edges are half a side, rounded down, away from the centre (CutMix).
     """
-    height, width = images.shape[-2:]
-    return Box(*_span(height, ratio, generator), *_span(width, ratio, generator))
+    return Box(*_span(height, ratio, rng), *_span(width, ratio, rng))
 
 
-def draw_boxes(images: Tensor, ratios: np.ndarray, generator: np.random.Generator) -> Boxes:
-    """As `draw_box`, one box for each of the images (N, ..., H, W); ratios (N,). On the images' device."""
-    height, width = images.shape[-2:]
-    spans = _spans(height, ratios, generator), _spans(width, ratios, generator)
-    return Boxes(*(torch.from_numpy(edge) for span in spans for edge in span)).on(images.device)
+def draw_boxes(shape: BatchShape, ratio: float | np.ndarray, rng: np.random.Generator) -> BoxDraws:
+    """Boxes as `draw_box` draws them: one for the batch, or one for each ratio (N,)."""
+    height, width = shape.height, shape.width
+    if isinstance(ratio, np.ndarray):
+        spans = _spans(height, ratio, rng), _spans(width, ratio, rng)
+        boxes = Boxes(*(torch.from_numpy(edge) for span in spans for edge in span))
+        share = boxes.share_outside(height, width)
+        return BoxDraws(boxes, torch.stack([share, 1 - share]), None)
+    box = draw_box(height, width, ratio, rng)
+    weights = pair_weights(box.share_outside(height, width), shape.images)
+    return BoxDraws(as_boxes(box), weights, HostOnly(box))
 
 
-def mask_outside_product(rows: np.ndarray, columns: np.ndarray, images: Tensor) -> Tensor:
-    """1 - rows * columns, (N, 1, H, W) for images (N, 3, H, W).
-
-    rows (n, H) and columns (n, W) in [0, 1]; n is N, or 1 for a mask that all samples share.
-    """
-    mask = _outside(to_device(rows, images), to_device(columns, images))
-    return mask.expand(len(images), -1, -1, -1)
+def as_boxes(box: Box) -> Boxes:
+    """One box for all samples."""
+    return Boxes(*torch.tensor(box)[:, None])
 
 
-def to_device(values: np.ndarray, images: Tensor) -> Tensor:
-    """Numbers of the host as float32 where the images are, without waiting for the device."""
-    return torch.from_numpy(values.astype(np.float32)).to(images.device, non_blocking=True)
-
-
-def weights(shares: Ratio, images: Tensor) -> float | Tensor:
-    """Shares as `Mixed.lam` wants them: a number as it is, one a sample as (N,) where the images are."""
-    return to_device(shares, images) if isinstance(shares, np.ndarray) else shares
-
-
-def _outside(rows: Tensor, columns: Tensor) -> Tensor:
-    """1 - rows * columns: (n, H) and (n, W) -> (n, 1, H, W)."""
+def outside(rows: Tensor, columns: Tensor) -> Tensor:
+    """1 - rows * columns: (n, H) and (n, W) in [0, 1] -> (n, 1, H, W)."""
     return 1 - rows[:, None, :, None] * columns[:, None, None]
 
 
-def _span(size: int, ratio: float, generator: np.random.Generator) -> tuple[int, int]:
+def as_float32(values: np.ndarray) -> Tensor:
+    """Numbers of the host as a float32 tensor."""
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _span(size: int, ratio: float, rng: np.random.Generator) -> tuple[int, int]:
     half = int(size * ratio) // 2
-    centre = int(generator.integers(size))
+    centre = int(rng.integers(size))
     return max(0, centre - half), min(size, centre + half)
 
 
-def _spans(size: int, ratios: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _spans(size: int, ratios: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     half = (size * ratios).astype(np.int64) // 2
-    centre = generator.integers(size, size=len(ratios))
+    centre = rng.integers(size, size=len(ratios))
     return (centre - half).clip(min=0), (centre + half).clip(max=size)

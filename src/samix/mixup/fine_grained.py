@@ -21,12 +21,12 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
     brighter, darker = torch.zeros_like(grey), torch.zeros_like(grey)
     for scale in _SCALES:
         sums, others = _surroundings(integral, scale)
-        # grey - (sums - grey) / others, times others: the mean of the surroundings leaves the pixel out
+        # grey - (sums - grey) / others, times others: the mean of the surroundings excludes the pixel
         contrast = grey * others - (sums - grey)
         parts = others.clamp(min=1)  # a single pixel has no surroundings
         brighter += contrast.clamp(min=0) // parts
         darker += (-contrast).clamp(min=0) // parts
-    # a pixel may be brighter than its surroundings at one scale and darker at another; a byte holds no more
+    # a pixel may be brighter at one scale and darker at another: limit the sum to a byte
     return (_to_byte(brighter) + _to_byte(darker)).clamp(max=255)
 
 

@@ -9,19 +9,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 _SWEEPS = 4
-"""Times that every block of an output chooses anew."""
+"""Number of times that every block of an output chooses its input again."""
 _WEIGHTS = (0.0, 0.5, 1.0)
-"""Slopes of the clipped penalty that an output is searched with."""
+"""Slopes of the clipped penalty for which the labels of an output are searched."""
 
 
 class JointMasks(NamedTuple):
-    """What masks are wanted: m outputs, each block of which comes from one of m inputs, in G groups at once.
+    """A problem to solve: m outputs, each block of which comes from one of m inputs, in G groups at once.
 
     E(z) = sum_jk cost[j, z_jk, k] + beta * sum_j (edges of the grid whose blocks differ in z_j)
            + gamma * n * max(tau * m, sum_{j != j'} o_j^T A o_j')
 
     with n = h * w blocks k and o_j the shares of the inputs in output j.
-    cost (G, m, m, h, w), of output, input, block; alike (G, m, m), A, symmetric.
+    cost (G, m, m, h, w) by output, input and block; alike (G, m, m), the symmetric A.
     """
 
     cost: Tensor
@@ -39,12 +39,13 @@ def energy(wanted: JointMasks, labels: Tensor) -> Tensor:
 
 
 def find_masks(wanted: JointMasks, iterations: int) -> Tensor:
-    """Labels (G, m, h, w) of low energy: one output after the other, the others held, `iterations` times.
+    """Labels (G, m, h, w) of low energy: one output after the other, the others fixed, `iterations` times.
 
-    It starts from outputs that are the inputs. Given the others the penalty is a clipped linear function of
-    the output's labels, so that at each of a few slopes every block has its own costs beside its neighbours';
-    iterated conditional modes on a chessboard search these, from the present labels and from the cheapest
-    ones. The best found under the true energy is kept, the present one included: the energy never rises.
+    It starts from outputs equal to the inputs. Given the other outputs, the penalty is a clipped linear
+    function of the output's labels, so that for each of a few slopes the blocks depend on each other only
+    through the terms of neighbours. Iterated conditional modes on a chessboard search these problems, from
+    the present labels and from the cheapest ones. The best labels under the true energy are kept, the present
+    ones included: the energy never rises.
     """
     groups, m, _, height, width = wanted.cost.shape
     start = torch.arange(m, device=wanted.cost.device).view(1, m, 1, 1)
@@ -58,10 +59,10 @@ def find_masks(wanted: JointMasks, iterations: int) -> Tensor:
 
 
 def _better(wanted: JointMasks, labels: Tensor, shares: Tensor, j: int) -> Tensor:
-    """Labels (G, h, w) of output j, at most as costly as those it has."""
+    """Labels (G, h, w) of output j, whose energy is at most that of its present labels."""
     cost, m = wanted.cost[:, j], shares.shape[1]
     rest = shares.sum(1) - shares[:, j]
-    pull = 2 * _pull(rest[:, None], wanted.alike)[:, 0]  # (G, m): what a share of an input adds
+    pull = 2 * _pull(rest[:, None], wanted.alike)[:, 0]  # (G, m): penalty per share of an input
     among_rest = _likeness(shares, wanted.alike) - (shares[:, j] * pull).sum(1)
     slopes = torch.stack([cost + weight * wanted.gamma * pull[:, :, None, None] for weight in _WEIGHTS], 1)
     present = labels[:, j, None]
@@ -75,7 +76,7 @@ def _better(wanted: JointMasks, labels: Tensor, shares: Tensor, j: int) -> Tenso
 
 
 def _conditional_modes(cost: Tensor, labels: Tensor, beta: float) -> Tensor:
-    """Labels (G, S, h, w) after each block took, given its neighbours, its cheapest; cost (G, S, m, h, w)."""
+    """Labels (G, S, h, w) with each block's cheapest label given its neighbours; cost (G, S, m, h, w)."""
     height, width = labels.shape[2:]
     y = torch.arange(height, device=cost.device)[:, None]
     black = (y + torch.arange(width, device=cost.device)) % 2 == 0
@@ -102,7 +103,7 @@ def _likeness(shares: Tensor, alike: Tensor) -> Tensor:
 
 
 def _pull(shares: Tensor, alike: Tensor) -> Tensor:
-    """A o (G, n, m) of shares (G, n, m). No matrix product: under autocast these are of half precision."""
+    """A o (G, n, m) of shares (G, n, m). No matrix product: autocast would run it in half precision."""
     return (alike[:, None] * shares[:, :, None, :]).sum(3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,37 +22,33 @@ PLAIN = (
     "translate_x",
     "translate_y",
 )
-"""Operations that are no corruption of ImageNet-C."""
+"""Operations that are not corruptions of ImageNet-C."""
 ALL = (*PLAIN, "colour", "contrast", "brightness", "sharpness")
 
 
-def augmented(
-    images: Tensor, severity: float, names: tuple[str, ...], generator: np.random.Generator
-) -> Tensor:
-    """Each image after one operation, drawn among `names`, at a level ~ U(0.1, severity).
+class Operations(NamedTuple):
+    """One operation per image: names, "" for none; levels in [0, 10]; signs 1 or -1, all (N,)."""
 
-    images uint8 (N, 3, H, W); severity in [0.1, 10].   Returns: the same.
+    names: np.ndarray
+    levels: np.ndarray
+    signs: np.ndarray
+
+
+def draw_operations(n: int, severity: float, names: tuple[str, ...], rng: np.random.Generator) -> Operations:
+    """n operations among `names` at levels ~ U(0.1, severity), severity in [0.1, 10], with random signs."""
+    chosen = np.array(names)[rng.integers(len(names), size=n)]
+    return Operations(chosen, rng.uniform(0.1, severity, n), rng.choice([-1.0, 1.0], n))
+
+
+def apply(images: Tensor, operations: Operations) -> Tensor:
+    """Each image after its operation, at its level and in the direction of its sign.
+
+    The ranges are those of AugMix's code: at level 10 a rotation by 30 degrees, a shear of 0.3, a shift by a
+    third of the side, posterising to 0 bits (4 at level 0), a solarising threshold of 0 (256 at level 0), a
+    factor of 1.9. Pixels from outside the image are black.
+    Args: images uint8 (N, 3, H, W).   Returns: a new tensor of the same shape.
     """
-    return apply(images, *drawn(len(images), severity, names, generator))
-
-
-def drawn(
-    n: int, severity: float, names: tuple[str, ...], generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Names, levels ~ U(0.1, severity) and signs of n operations, as `apply` takes them."""
-    chosen = np.array(names)[generator.integers(len(names), size=n)]
-    return chosen, generator.uniform(0.1, severity, n), generator.choice([-1.0, 1.0], n)
-
-
-def apply(images: Tensor, names: np.ndarray, levels: np.ndarray, signs: np.ndarray) -> Tensor:
-    """Each image after the operation of its name, "" for none, at its level and in the direction of its sign.
-
-    The ranges are those of AugMix's code: at level 10 30 degrees, a shear of 0.3, a third of the side, all 4
-    of the bits that posterising spares, all 256 thresholds, a factor of 1.9. What comes in from outside is
-    black.
-    Args: images uint8 (N, 3, H, W); names, levels in [0, 10], signs 1 or -1, all (N,).   Returns: a new one.
-    """
-    out = images.clone()
+    out, (names, levels, signs) = images.clone(), operations
     for name in sorted(set(names.tolist()) - {""}):
         rows = np.flatnonzero(names == name)
         index = _moved(rows, images)
@@ -65,18 +62,18 @@ Change = Callable[[Tensor, np.ndarray, np.ndarray], Tensor]
 
 
 def _moved(values: np.ndarray, like: Tensor) -> Tensor:
-    """A host array on the device, which nobody waits for."""
+    """A host array on the device; does not wait for the copy."""
     return torch.from_numpy(values).to(like.device, non_blocking=True)
 
 
 def per_image(values: np.ndarray, like: Tensor) -> Tensor:
-    """A host value for each image, (N, 1, 1, 1) on the device; float64 becomes float32."""
+    """Host values (N,), one per image, as (N, 1, 1, 1) on the device; float64 becomes float32."""
     narrow = values.astype(np.float32) if values.dtype == np.float64 else values
     return _moved(narrow, like).view(-1, 1, 1, 1)
 
 
 def _autocontrast(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
-    """torchvision's takes the extremes back to the host."""
+    """Not torchvision's, which copies the extremes to the host."""
     values = images.int()
     low, high = values.amin((2, 3), keepdim=True), values.amax((2, 3), keepdim=True)
     found = (values - low) * 255 // (high - low).clamp(min=1)
@@ -132,7 +129,7 @@ def _translate_y(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tenso
 def _warped(images: Tensor, matrices: np.ndarray) -> Tensor:
     """Pixel centre (x, y) is fetched from (a x + b y + c, d x + e y + f), rows of `matrices` (6, N).
 
-    Bilinear. As in PIL, places outside are black, and at the edge the outermost pixels stand for neighbours.
+    Bilinear. As in PIL, places outside are black, and at the edge the outermost pixels are repeated.
     """
     height, width = images.shape[2:]
     a, b, c, d, e, f = (_moved(row.astype(np.float32), images).view(-1, 1, 1) for row in matrices)
@@ -146,7 +143,7 @@ def _warped(images: Tensor, matrices: np.ndarray) -> Tensor:
 
 
 def _towards(degenerate: Callable[[Tensor], Tensor]) -> Change:
-    """PIL's enhancers: between a poorer image, at factor 0, and the image, at 1, and beyond it."""
+    """PIL's enhancers: from a degenerate image (factor 0) through the image itself (1) and beyond."""
 
     def change(images: Tensor, levels: np.ndarray, signs: np.ndarray) -> Tensor:  # noqa: ARG001
         poorer = degenerate(images).float()

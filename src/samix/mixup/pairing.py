@@ -1,9 +1,8 @@
-"""Who is mixed with whom."""
+"""The partner of each image."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,26 +11,31 @@ from torch import Tensor
 from samix.core import distributed
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """Who is mixed with whom: one permutation, used for images, maps and targets alike.
+class Pairing(NamedTuple):
+    """One permutation, used for images, maps and targets alike.
 
-    index (n,): rows that are the partners of this rank's rows, counted in the global batch, or with
+    index (n,): rows of the partners of this rank's rows, counted in the global batch, or with
     everywhere=False in this rank's own.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a pairing does not need
     everywhere: bool = True
 
-    def of(self, x: Any) -> Any:
-        """The partners' rows of a tensor (n, ...), of None, or of a named tuple of such; no gradient across
-        ranks.
+    def select(self, x: Any) -> Any:
+        """The partners' rows of a tensor (n, ...), of None, or of a named tuple of these.
+
+        There is no gradient across ranks.
         """
         if x is None:
             return None
         if isinstance(x, tuple):
-            return type(x)(*(self.of(part) for part in x))
+            return type(x)(*(self.select(part) for part in x))
         return _rows(distributed.all_gather(x) if self.everywhere else x, self.index)
+
+    def with_own(self, n: int) -> Tensor:
+        """(2, n): the rows themselves, counted as `index` counts, and their partners."""
+        start = distributed.rank() * n if self.everywhere else 0
+        return torch.stack([torch.arange(start, start + n, device=self.index.device), self.index])
 
 
 def _rows(x: Tensor, index: Tensor) -> Tensor:
@@ -41,7 +45,7 @@ def _rows(x: Tensor, index: Tensor) -> Tensor:
     return x.index_select(0, index)
 
 
-def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Pairing:
+def draw_pairing(n: int, generator: torch.Generator) -> Pairing:
     """Pair `n` rows of each rank over the global batch so that no image meets itself.
 
     Redraws up to 10 times until the permutation has no fixed point, then takes a cyclic shift (SAMix,
@@ -50,24 +54,21 @@ def draw_pairing(n: int, generator: torch.Generator, device: torch.device | str 
     Raises: ValueError for a global batch of 1.
     """
     total = n * distributed.world_size()
-    # a blocking copy would make the host wait for all that the device has been given to do
-    return Pairing(distributed.local_rows(_derangement(total, generator)).to(device, non_blocking=True))
+    return Pairing(distributed.local_rows(_derangement(total, generator)))
 
 
-def draw_local_pairing(
-    n: int, generator: torch.Generator, device: torch.device | str = "cpu", *, no_repeat: bool
-) -> Pairing:
+def draw_local_pairing(n: int, generator: torch.Generator, *, no_repeat: bool) -> Pairing:
     """Pair `n` rows of this rank among themselves, as supervised mixup does.
 
     no_repeat False: any permutation, an image may meet itself. Raises: ValueError for no_repeat and n = 1.
     """
     index = _derangement(n, generator) if no_repeat else torch.randperm(n, generator=generator)
-    return Pairing(index.to(device, non_blocking=True), everywhere=False)
+    return Pairing(index, everywhere=False)
 
 
 def _derangement(total: int, generator: torch.Generator) -> Tensor:
     if total < 2:
-        raise ValueError("mixing needs at least two images in the batch")
+        raise ValueError("mixing requires at least two images in the batch")
     own = np.arange(total)
     for _ in range(10):
         index = torch.randperm(total, generator=generator)

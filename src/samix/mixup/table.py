@@ -1,111 +1,99 @@
-"""Table of the mixup policies and of where each of them works, which `samix table policies` prints.
+"""Table of the mixup policies and of the scenarios in which each works, printed by `samix table policies`.
 
-Hosts call `refusal` before they train; the matrix consists of its answers.
+`incompatibility` is called before training; the matrix consists of its results.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from torch import nn
-
-from samix.config.adautomix import AdAutoMixConfig
-from samix.config.mixing import MaskAdjustConfig
-from samix.config.networks import BackboneConfig, MixerConfig
+from samix.config.options import options_model
 from samix.core.markdown import markdown
-from samix.mixup import POLICIES, AdAutoMix, AttentiveMix, Mixer, Policy, SAMix, SAMixP, SuperMix
-from samix.mixup.adautomix import AdversarialMixer
-from samix.nn import build_backbone
+from samix.mixup.policy import Policy
+from samix.mixup.registered import POLICIES
 
-HEADER = ("policy", "what it is", "cost", "needs, beside images", "options and their defaults")
+HEADER = ("policy", "name and source", "cost", "requires, besides images", "options and their defaults")
 
 
-class Offer(NamedTuple):
-    """What a host can give a policy.
+class Capabilities(NamedTuple):
+    """Properties of a training that policies depend on.
 
-    labels: (pseudo) labels of the images; classes: its network's outputs are logits of these; one_size: the
-    network takes images of one size only, as transformers do; attention: it has a class token that attends
-    to patches; inside: its features can be mixed, both parents being of one batch; maps: they are (N, C, h,
-    w) after every stage.
+    labels: there are labels or pseudo labels of the images; classes: the network's outputs are logits of
+    these; one_size: the network takes images of one size only, as transformers do; attention: the network has
+    a class token that attends to patches; features: features can be mixed, as both parents are in one batch;
+    maps: features are (N, C, h, w) after every stage.
     """
 
     labels: bool
     classes: bool
     one_size: bool = False
     attention: bool = False
-    inside: bool = True
+    features: bool = True
     maps: bool = True
 
 
 _VIT = {"one_size": True, "attention": True, "maps": False}
 SCENARIOS = {
-    "class, CNN": Offer(labels=True, classes=True),
-    "class, ViT": Offer(labels=True, classes=True, **_VIT),
-    "cluster, CNN": Offer(labels=True, classes=False),
-    "cluster, ViT": Offer(labels=True, classes=False, **_VIT),
-    "instance, CNN": Offer(labels=False, classes=False),
-    "instance, ViT": Offer(labels=False, classes=False, **_VIT),
+    "class, CNN": Capabilities(labels=True, classes=True),
+    "class, ViT": Capabilities(labels=True, classes=True, **_VIT),
+    "cluster, CNN": Capabilities(labels=True, classes=False),
+    "cluster, ViT": Capabilities(labels=True, classes=False, **_VIT),
+    "instance, CNN": Capabilities(labels=False, classes=False),
+    "instance, ViT": Capabilities(labels=False, classes=False, **_VIT),
 }
-"""Hosts of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without."""
+"""Trainings of the printed matrix: supervised training, MoCo with pseudo labels, MoCo without labels."""
 
-_NEEDS = {
-    "maps": "feature maps of the host's momentum network",
+_REQUIRES = {
+    "maps": "feature maps of the momentum network",
     "labels": "labels or pseudo labels",
-    "saliency": "the gradient of the host's loss by the pixels",
-    "feature_saliency": "the gradient of the host's features by the pixels",
+    "saliency": "the gradient of the loss with respect to the pixels",
+    "feature_saliency": "the gradient of the features with respect to the pixels",
     "cam": "class activation maps",
     "attention": "attention of the class token",
 }
-_AFTER = {
+_REQUIRES_OUTPUTS = {
     "logits": "logits of the mixed images",
     "attention": "attention of the class token in the mixed images",
     "attentions": "attention of every block in the mixed images",
 }
-_BESIDE = {
-    "attentivemix": "a trained network, which stays frozen",
-    "supermix": "a trained classifier, which stays frozen",
-    "random_choice": "what its policies need",
-    "automix": "a Mixer that is trained along",
-    "samix": "a Mixer that is trained along",
-    "adautomix": "a network of its own that is trained along; a classifier as its host",
-    "samix_p": "a trained bundle",
-}
 
 
-def refusal(policy: Policy | type[Policy], offer: Offer) -> str | None:
-    """Why a host that gives what `offer` says cannot use `policy`, and what to do; None where it can.
+def incompatibility(policy: Policy | type[Policy], capabilities: Capabilities) -> str | None:
+    """Why a training with these capabilities cannot use `policy`, and what to do; None if it can.
 
-    Of a class the answer is that for its default options.
+    For a class: that of a policy with its default options.
     """
     name = name_of(policy)
-    if policy.resizes and offer.one_size:
+    if policy.resizes and capabilities.one_size:
         return (
             f"policy {name} makes images of another size, and this backbone takes images of one size only: "
             "take another policy, or a convolutional backbone."
         )
-    if "labels" in policy.needs and not offer.labels:
+    if "labels" in policy.requires and not capabilities.labels:
         return (
             f"policy {name} needs labels or pseudo labels of the images, and there are none: take another "
             "policy."
         )
-    reads_classes = policy.classes or "cam" in policy.needs or "logits" in policy.after
-    if reads_classes and not offer.classes:
+    reads_classes = policy.classes or "cam" in policy.requires or "logits" in policy.requires_outputs
+    if reads_classes and not capabilities.classes:
         return (
             f"policy {name} reads the logits of a classifier, and this training has none: take another "
             "policy, or supervised training."
         )
-    if ("attention" in policy.needs or policy.after & {"attention", "attentions"}) and not offer.attention:
+    if (
+        "attention" in policy.requires or policy.requires_outputs & {"attention", "attentions"}
+    ) and not capabilities.attention:
         return (
             f"policy {name} needs the attention of a class token, and this backbone has none: take a vision "
             "transformer such as deit_small_patch16_224, or another policy."
         )
-    if (policy.inside == "maps" or "cam" in policy.needs) and not offer.maps:
+    if (policy.mixes_features == "maps" or "cam" in policy.requires) and not capabilities.maps:
         return (
             f"policy {name} needs features that are maps, and those of this backbone are tokens: take a "
             "convolutional backbone, or another policy."
         )
-    if policy.inside != "never" and not offer.inside:
+    if policy.mixes_features != "never" and not capabilities.features:
         return (
             f"policy {name} mixes features of two images of one view: set model.moco.cross_view to q2k or "
             "same, and take a backbone with a stem that timm names, or take another policy."
@@ -114,33 +102,20 @@ def refusal(policy: Policy | type[Policy], offer: Offer) -> str | None:
 
 
 def name_of(policy: Policy | type[Policy]) -> str:
-    """The policy's name in the table, or that of its class where it is not there."""
+    """The policy's name in the registry, or the name of its class if it is not registered."""
     kind = policy if isinstance(policy, type) else type(policy)
-    return {kind: name for name, kind in POLICIES.items()}.get(kind, kind.__name__)
+    return POLICIES.name_of(kind) or kind.__name__
 
 
 def example(name: str) -> Policy:
     """The policy called `name` with its default options; Mixers are small and untrained."""
-    kind = POLICIES[name]
-    if issubclass(kind, AdAutoMix):
-        return kind(AdversarialMixer(6, init_std=0.3), AdAutoMixConfig())
-    if issubclass(kind, AttentiveMix):
-        return kind(network=nn.Conv2d(3, 4, 3, stride=2, padding=1))
-    if issubclass(kind, SuperMix):
-        return kind(network=nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 4)))
-    if not issubclass(kind, SAMix):
-        return kind()
-    if not issubclass(kind, SAMixP):
-        return kind(Mixer(8, MixerConfig()), MaskAdjustConfig())
-    backbone = build_backbone(BackboneConfig(channels=(4, 4, 6, 8)))
-    grey = [0.5] * 3, [0.25] * 3
-    return kind(backbone, Mixer(6, MixerConfig()), MaskAdjustConfig(), trained_on=grey)
+    return POLICIES[name].example()
 
 
 def policy_rows() -> list[tuple[str, ...]]:
     """One row of strings, as HEADER names them, for each policy."""
     return [
-        (name, _what(kind), kind.cost, _needs(name, example(name)), _options(kind))
+        (name, _what(kind), kind.cost, _needs(example(name)), _options(kind))
         for name, kind in POLICIES.items()
     ]
 
@@ -150,7 +125,7 @@ def matrix_rows() -> list[tuple[str, ...]]:
     rows = []
     for name in POLICIES:
         policy = example(name)
-        reasons = [refusal(policy, offered) for offered in SCENARIOS.values()]
+        reasons = [incompatibility(policy, offered) for offered in SCENARIOS.values()]
         rows.append((name, *("works" if reason is None else "refused" for reason in reasons)))
     return rows
 
@@ -158,38 +133,35 @@ def matrix_rows() -> list[tuple[str, ...]]:
 def report() -> str:
     """Both tables as Markdown, and every reason for a refusal."""
     table, matrix = markdown(HEADER, policy_rows()), markdown(("policy", *SCENARIOS), matrix_rows())
-    reasons = {refusal(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
+    reasons = {incompatibility(example(name), offered) for name in POLICIES for offered in SCENARIOS.values()}
     parts = [
         "## Policies",
         table,
-        "Cost: S static, no model is called; L saliency or a model's opinion; "
-        "V attention of a transformer; T a network that is trained.",
+        "Cost: static, calls no model; saliency, gradients or another model; attention, attention of a "
+        "transformer; learned, a network that is trained for mixing.",
         "## Scenarios",
         matrix,
-        "What a refusal says, before training:",
+        "Reasons for refusals, as raised before training:",
         "\n".join(f"* {reason}" for reason in sorted(filter(None, reasons))),
     ]
     return "\n\n".join(parts)
 
 
 def _what(kind: type[Policy]) -> str:
-    """The first line of its module: what it is and whose."""
+    """First line of the module's docstring: name and source."""
     return (inspect.getdoc(inspect.getmodule(kind)) or "").splitlines()[0].rstrip(".")
 
 
-def _needs(name: str, policy: Policy) -> str:
-    wanted = [_NEEDS[need] for need in sorted(policy.needs)]
-    later = [_AFTER[answer] for answer in sorted(policy.after)]
-    return "; ".join([*wanted, *later, *filter(None, [_BESIDE.get(name)])]) or "-"
+def _needs(policy: Policy) -> str:
+    wanted = [_REQUIRES[need] for need in sorted(policy.requires)]
+    later = [_REQUIRES_OUTPUTS[output] for output in sorted(policy.requires_outputs)]
+    return "; ".join([*wanted, *later, *filter(None, [policy.extra_requirement])]) or "-"
 
 
 def _options(kind: type[Policy]) -> str:
-    """name=default of each keyword, other choices in brackets; a Mixer has parameters of its own."""
-    if issubclass(kind, (SAMix, AdAutoMix)) or "__init__" not in vars(kind):
-        return "-"
-    hints = get_type_hints(kind.__init__)
-    given = inspect.signature(kind).parameters.values()
-    return ", ".join(_option(one.name, one.default, hints[one.name]) for one in given)
+    """name=default of each option, other choices in brackets."""
+    fields = options_model(kind).model_fields
+    return ", ".join(_option(name, one.default, one.annotation) for name, one in fields.items()) or "-"
 
 
 def _option(name: str, default: Any, hint: Any) -> str:

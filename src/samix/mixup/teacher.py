@@ -1,4 +1,4 @@
-"""A frozen network whose opinion a policy asks for: timm's weights, or a file of this project."""
+"""A frozen network whose outputs a policy reads: with timm's weights or those of a file of this project."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch.nn import functional as F
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile
-from samix.mixup.mixer.bundle import Normalisation
+from samix.mixup.policies.samix_p import Normalisation
 from samix.nn import build_backbone
 from samix.nn.backbones import published
 
 TIMM = "timm"
-"""In the place of a weights file: timm's own weights."""
+"""Value of `weights` instead of a file: timm's own weights."""
 
 
 class FrozenNetwork(nn.Module):
-    """A timm model that is never trained and always in eval mode; gradient by the images passes through it.
+    """A timm model that is never trained and always in eval mode; gradients flow through it to the images.
 
-    Attributes: classes, how many logits it gives; 0: none, it has no classifier.
+    Attributes: classes, the number of logits; 0 if it has no classifier.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class FrozenNetwork(nn.Module):
         trained_on: Normalisation | None = None,
         images_use: Normalisation | None = None,
     ) -> None:
-        """net, with a classifier of its own, or `head` after its pooled features.
+        """net with its own classifier, or with `head` after its pooled features.
 
-        size: side to which images are resized first (bilinear); None: they are taken as they are.
-        trained_on: (mean, std) of the images that the network knows; images_use: of those it will get.
-        Without both of them nothing is converted.
+        size: side to which images are resized first (bilinear); None: images are not resized.
+        trained_on: (mean, std) of the network's training images; images_use: of the images in `forward`.
+        Unless both are given, nothing is converted.
         """
         super().__init__()
         self.net = net
@@ -50,7 +50,7 @@ class FrozenNetwork(nn.Module):
         self.requires_grad_(False)
         self.train()
 
-    def train(self, mode: bool = True) -> FrozenNetwork:  # noqa: ARG002 - frozen, whatever the host does
+    def train(self, mode: bool = True) -> FrozenNetwork:  # noqa: ARG002 - frozen in any training
         """Stay in eval mode."""
         super().train(False)
         return self
@@ -71,7 +71,7 @@ class FrozenNetwork(nn.Module):
     def _prepared(self, images: Tensor) -> Tensor:
         images = images.float()
         if self._scale_and_shift is not None:
-            # channel by channel: a tensor of the numbers would have to be moved to the device
+            # channel by channel: a tensor of these numbers would have to be moved to the device
             channels = zip(images.unbind(1), *self._scale_and_shift, strict=True)
             images = torch.stack([channel * scale + shift for channel, scale, shift in channels], dim=1)
         if self.size is None or images.shape[2:] == (self.size, self.size):
@@ -82,19 +82,19 @@ class FrozenNetwork(nn.Module):
 def frozen_network(
     backbone: str, weights: str, *, size: int | None = None, images_use: Normalisation | None = None
 ) -> FrozenNetwork:
-    """Build the network that `weights` are of.
+    """Build the network that belongs to `weights`.
 
     Args:
-        backbone: a timm model; not read where a file of this project tells what it is of.
-        weights: "timm", which are downloaded; a file as timm publishes it (.pth, .safetensors); or a file of
-            this project: of the supervised training, whose head for plain images is taken where it has one,
-            or an encoder without any head.
-        size: side to which images are resized first; None: the one that timm's weights were trained at, and
-            for the project's files none.
-        images_use: (mean, std) that the images are normalised with, converted to those of the weights; None:
-            nothing is converted.
-    Raises: ConfigError for a model that timm does not know or has no weights of; DataError for a file that is
-        missing or of another network, and where nothing can be downloaded.
+        backbone: name of a timm model; ignored for a file of this project, which contains its backbone.
+        weights: "timm" (downloaded); a file as timm publishes it (.pth, .safetensors); or a file of this
+            project: of the supervised training, whose head for plain images is used if there is one, or an
+            encoder without a head.
+        size: side to which images are resized first; None: the size at which timm's weights were trained,
+            and no resizing for files of this project.
+        images_use: (mean, std) used to normalise the images; these are converted to those of the weights.
+            None: nothing is converted.
+    Raises: ConfigError if timm does not know the model or has no weights of it; DataError if the file is
+        missing or of another network, or if the download fails.
     """
     if weights == TIMM:
         return _published(backbone, None, size, images_use)
@@ -134,7 +134,7 @@ def _is_ours(path: Path) -> bool:
         return False
     try:
         return bool(WeightsFile(path).metadata)
-    except DataError:  # timm's safetensors have no description of ours
+    except DataError:  # timm's safetensors have no description of this project
         return False
 
 
@@ -166,7 +166,7 @@ def _head(file: WeightsFile) -> nn.Linear | None:
 def _conversion(
     have: Normalisation | None, want: Normalisation | None
 ) -> tuple[list[float], list[float]] | None:
-    """scale and shift by channel, from images normalised as `have` to images normalised as `want`."""
+    """scale and shift of each channel, from images normalised as `have` to images normalised as `want`."""
     if have is None or want is None:
         return None
     channels = list(zip(*have, *want, strict=True))

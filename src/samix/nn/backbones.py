@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import timm
@@ -58,6 +58,7 @@ class Backbone(nn.Module):
         self.width: int = net.num_features  # type: ignore[assignment]  # timm sets it on every model
         self.tap_channels, self.tap_stride = self._measure_tap()
         self._last: Callable[[Tensor], Tensor] | None = None
+        self._shapes: dict[tuple[int, int], tuple[tuple[int, int, int], ...]] = {}
 
     def forward(self, x: Tensor) -> Features:
         """Images (N, 3, H, W) -> Features. One pass. Raises: ConfigError for images of a wrong size."""
@@ -134,6 +135,29 @@ class Backbone(nn.Module):
         prefix: int = self.net.num_prefix_tokens  # type: ignore[assignment]
         return attention[:, 0, prefix:].reshape(len(attention), 1, height, width)
 
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of patches of images of `size` (H, W), for networks that attend."""
+        rows, columns = self.net.patch_embed.dynamic_feat_size(size)  # type: ignore[union-attr,operator]
+        return rows, columns
+
+    @torch.no_grad()
+    def feature_shapes(self, size: tuple[int, int]) -> tuple[tuple[int, int, int], ...]:
+        """(C, h, w) after each of `stages`, for images of `size` (H, W); for features that are maps."""
+        if size not in self._shapes:
+            found: list[tuple[int, int, int]] = []
+            training = self.net.training
+            self.net.eval()
+            with ExitStack() as stack:
+                for name in self.stages:
+                    stack.enter_context(altered(self.net, name, _noted(found)))
+                self.net.forward_features(torch.zeros(1, 3, *size, device=self._device()))  # type: ignore[operator]
+            self.net.train(training)
+            self._shapes[size] = tuple(found)
+        return self._shapes[size]
+
+    def _device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
     def _prepared(self, x: Tensor) -> Tensor:
         size = tuple(x.shape[2:])
         if self.image_size is not None and size != self.image_size:
@@ -159,6 +183,16 @@ class Backbone(nn.Module):
         if shape[2] * width != shape[3] * height:  # a layout that was misread, such as NHWC inside a block
             raise ConfigError(f"backbone.tap: {self.tap} gives no map of the image, but {shape}.")
         return shape[1], height // shape[2]
+
+
+def _noted(found: list[tuple[int, int, int]]) -> Callable[[Tensor], Tensor]:
+    """Leaves features (1, C, h, w) as they are and appends their size."""
+
+    def note(features: Tensor) -> Tensor:
+        found.append((features.shape[1], features.shape[2], features.shape[3]))
+        return features
+
+    return note
 
 
 def build_backbone(config: BackboneConfig) -> Backbone:

@@ -7,7 +7,7 @@ from samix.objectives.base import Objective
 from samix.objectives.classes import ClassObjective
 from samix.objectives.decoupled import DecoupledCE, MixedBCE, MixedCE, MixedCriterion
 from samix.objectives.instances import InstanceObjective, InstanceTargets
-from samix.objectives.mixed import EtaBalanced, Share, eta_balanced, local_loss, mixed_loss
+from samix.objectives.mixed import EtaBalanced, eta_balanced, local_loss, mixed_loss
 from samix.objectives.sigmoid import sigmoid_negweight
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "MixedCE",
     "MixedCriterion",
     "Objective",
-    "Share",
     "eta_balanced",
     "local_loss",
     "mixed_loss",

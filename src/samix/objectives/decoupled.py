@@ -1,12 +1,12 @@
-"""Losses of a mixed image that look at both of its classes at once: Decoupled Mixup and binary forms.
+"""Losses of a mixed image that depend on both of its classes at once: Decoupled Mixup and binary forms.
 
-A criterion is called with logits (N, C), the classes (N,) of the first and of the second parents, lam, the
-share of the first, and rest, that of the second, 1 - lam where it is None; each a number or (N,), one a
-sample. It gives a scalar, a mean over samples.
+A criterion is called with logits (N, C), the classes (N,) of each of the K parents and their weights (K, N).
+It returns a scalar, a mean over samples.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -16,32 +16,28 @@ from torch.nn import functional as F
 
 from samix.objectives.base import Objective
 from samix.objectives.classes import ClassObjective
-from samix.objectives.mixed import Share, mixed_loss
+from samix.objectives.mixed import mixed_loss
 
 Selection = Literal["both", "less", "more"]
 Reduction = Literal["sum_classes", "mean"]
 
 
 class MixedCriterion(Protocol):
-    """What the outputs for mixed images are held to."""
+    """A loss of the outputs for mixed images."""
 
-    def __call__(
-        self, outputs: Tensor, first: Any, second: Any, lam: Share, rest: Share | None = None
-    ) -> Tensor:
+    def __call__(self, outputs: Tensor, targets: Sequence[Any], weights: Tensor) -> Tensor:
         """The loss, a scalar."""
 
 
 @dataclass(frozen=True)
 class MixedCE:
-    """lam point_loss(first) + rest point_loss(second): with classes the mixed cross-entropy."""
+    """Sum over parents of weight * point_loss: with classes the mixed cross-entropy."""
 
     objective: Objective
 
-    def __call__(
-        self, outputs: Tensor, first: Any, second: Any, lam: Share, rest: Share | None = None
-    ) -> Tensor:
+    def __call__(self, outputs: Tensor, targets: Sequence[Any], weights: Tensor) -> Tensor:
         """See `MixedCriterion`."""
-        return mixed_loss(self.objective, outputs, first, second, lam, rest)
+        return mixed_loss(self.objective, outputs, targets, weights)
 
 
 @dataclass(frozen=True)
@@ -65,13 +61,11 @@ class DecoupledCE:
     power: float = 0.0
     as_released: bool = False
 
-    def __call__(
-        self, outputs: Tensor, first: Tensor, second: Tensor, lam: Share, rest: Share | None = None
-    ) -> Tensor:
-        """See `MixedCriterion`."""
+    def __call__(self, outputs: Tensor, targets: Sequence[Tensor], weights: Tensor) -> Tensor:
+        """See `MixedCriterion`. Raises: ValueError for more than two parents."""
         outputs = outputs.float()
-        whole = mixed_loss(ClassObjective(smoothing=self.smoothing), outputs, first, second, lam, rest)
-        own, other = _shares(outputs, lam, rest)
+        whole = mixed_loss(ClassObjective(smoothing=self.smoothing), outputs, targets, weights)
+        first, second, own, other = _pair(targets, weights)
         counts = (first != second) & (own > 0) & (other > 0)
         if self.as_released:
             counts = counts & (own != other)
@@ -103,12 +97,11 @@ class MixedBCE:
     two_hot: bool = False
     reduction: Reduction = "sum_classes"
 
-    def __call__(
-        self, outputs: Tensor, first: Tensor, second: Tensor, lam: Share, rest: Share | None = None
-    ) -> Tensor:
-        """See `MixedCriterion`."""
+    def __call__(self, outputs: Tensor, targets: Sequence[Tensor], weights: Tensor) -> Tensor:
+        """See `MixedCriterion`. Raises: ValueError for more than two parents."""
         outputs = outputs.float()
-        own, other = (self._raised(share)[:, None] for share in _shares(outputs, lam, rest))
+        first, second, *shares = _pair(targets, weights)
+        own, other = (self._raised(share)[:, None] for share in shares)
         target = torch.zeros_like(outputs).scatter_add_(1, first[:, None], own)
         target = target.scatter_add_(1, second[:, None], other).clamp(max=1)
         target = (1 - self.smoothing) * target + self.smoothing / outputs.shape[1]
@@ -121,10 +114,15 @@ class MixedBCE:
         return (share / self.xi).clamp(max=1) ** self.tau
 
 
-def _shares(outputs: Tensor, lam: Share, rest: Share | None) -> tuple[Tensor, Tensor]:
-    """Shares (N,) of the first and of the second parents, in the logits' type."""
-    none = torch.zeros_like(outputs[:, 0])
-    return none + lam, none + (1 - lam if rest is None else rest)
+def _pair(targets: Sequence[Tensor], weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Classes of the first and of the second parents, then the weights (N,) of either."""
+    if len(targets) != 2:
+        raise ValueError(
+            f"this loss is for two classes per image, and these images have {len(targets)} parents: use the "
+            "mixed cross-entropy (supervised.mixed_loss.name: ce)."
+        )
+    first, second = targets
+    return first, second, weights[0], weights[1]
 
 
 def _without(outputs: Tensor, label: Tensor, partner: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from samix.core.errors import TrainingError
 from samix.core.files import write_json
+from samix.core.learner import Learner, OptimizedModules
 from samix.core.progress import progress_bar
 from samix.core.random import seed_for
 from samix.core.step import StepContext
-from samix.learners.base import Learner, ParameterSet
 from samix.training.checkpoint import Checkpoint
 from samix.training.job import Job
 from samix.training.optimizers import make_optimizer, make_scheduler
@@ -150,7 +150,10 @@ class _Run:
         for scheduler, parameters in zip(self.schedulers, self.sets.values(), strict=True):
             spe = self.batches.steps_per_epoch
             scheduler.step_update(self.step // spe * spe if parameters.optimizer.per_epoch else self.step)
-        metrics = self.model(self.batches.load(ctx), ctx)
+        batch = self.batches.load(ctx)
+        draws = self.learner.draw(batch, ctx)
+        self.learner.before_step(ctx)
+        metrics = self.model(batch, draws)
         self.accelerator.backward(metrics["loss"])
         for optimizer, parameters in zip(self.optimizers, self.sets.values(), strict=True):
             if parameters.optimizer.clip_grad is not None:
@@ -242,5 +245,5 @@ def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: sum(values) / len(values) for key, values in found.items()}
 
 
-def _trainable(parameters: ParameterSet) -> list[Tensor]:
+def _trainable(parameters: OptimizedModules) -> list[Tensor]:
     return [p for module in parameters.modules for p in module.parameters() if p.requires_grad]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -13,8 +14,13 @@ from torch import Tensor
 
 from samix.config.training import TrainingConfig
 from samix.core.errors import DataError
-from samix.core.weights import WeightsFile, save_weights
-from samix.training.launch import launch
+from samix.core.fingerprint import code_of, fingerprint
+from samix.core.weights import FINGERPRINT, MADE_WITH, WeightsFile, save_weights
+from samix.training.launch import launch, resolve_precision
+from samix.training.machine import made_with
+
+_ELSEWHERE = ("training", "folder", "sink")
+"""Fields that do not change the result, but for what `Job.fingerprint` says of training."""
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +39,11 @@ class MetricSink(Protocol):
 class Job:
     """What every training job needs; each kind of job adds its own handles and parameters.
 
-    work_dir: folder of this job's checkpoints and result; fingerprint: of parameters and inputs;
-    label: shown by the progress bar, and the name of its random streams; folder below the training's work
-    folder, None: the label; sink: live metrics, None for none.
+    label: shown by the progress bar, and the name of its random streams; folder: of checkpoints and result,
+    below the training's work folder, None: the label; sink: live metrics, None for none.
     """
 
     label: str
-    fingerprint: str
     seed: int
     training: TrainingConfig
     folder: str | None = None
@@ -49,6 +53,22 @@ class Job:
     def skips_parameters(self) -> bool:
         """Whether there are steps in which some parameters have no gradient; DDP wants to know."""
         return False
+
+    @property
+    def named(self) -> Iterable[Callable[..., Any]]:
+        """Classes and functions that the fields name; the code of their modules is part of the job."""
+        return ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name of the result: equal for equal fields, data, results of earlier jobs and code of `named`.
+
+        Of `training`, the number of processes and the precision change a result. Versions, processor and
+        threads are recorded with the result instead, so that an update does not make results worthless.
+        """
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ELSEWHERE}
+        how = {"devices": self.training.devices, "precision": resolve_precision(self.training)}
+        return fingerprint(**own, training=how, code=sorted(map(code_of, self.named)))
 
     @property
     def work_dir(self) -> Path:
@@ -67,10 +87,11 @@ class Job:
     def finish(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Write the result, then drop the checkpoints; called by rank 0 at the end of the worker.
 
-        Equal jobs give equal files, byte for byte, however often they were stopped on the way: the jobs that
-        take this result are recognised by it. So nothing such as a time belongs in `metadata`.
+        Equal jobs give equal files on one machine, byte for byte, however often they were stopped on the way:
+        the jobs that take this result are recognised by it. So nothing such as a time belongs in `metadata`.
         """
-        save_weights(self.result.path, tensors, {"fingerprint": self.fingerprint, **metadata})
+        record = {FINGERPRINT: self.fingerprint, MADE_WITH: made_with()}
+        save_weights(self.result.path, tensors, {**record, **metadata})
         for pattern in ("*.checkpoint.pt", ".*.tmp.*"):  # the latter where a process died while writing
             for left in self.work_dir.glob(pattern):
                 left.unlink()
@@ -95,7 +116,7 @@ def _fingerprint_of(result: WeightsFile) -> str | None:
     if not result.path.exists():
         return None
     try:
-        value: str | None = result.metadata.get("fingerprint")
+        value: str | None = result.metadata.get(FINGERPRINT)
     except DataError:
         return None  # a file that cannot be read is made anew
     return value

@@ -6,10 +6,12 @@ import os
 import platform
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from samix.config.training import TrainingConfig
+from samix.core.versions import source_digest, versions
 from samix.training.launch import resolve_precision, use_gpu
 
 
@@ -22,6 +24,16 @@ def reset_peak_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def made_with() -> dict[str, Any]:
+    """The record that a result carries of what it was made with; nothing recognises a result by it."""
+    return {
+        "versions": versions(),
+        "source": source_digest(),
+        "processor": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def describe_devices(training: TrainingConfig) -> dict[str, str]:

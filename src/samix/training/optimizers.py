@@ -11,10 +11,10 @@ from timm.scheduler.scheduler import Scheduler
 from torch.optim import Adam, Optimizer
 
 from samix.config.training import OptimizerConfig
-from samix.learners.base import ParameterSet
+from samix.core.learner import OptimizedModules
 
 
-def make_optimizer(parameters: ParameterSet) -> Optimizer:
+def make_optimizer(parameters: OptimizedModules) -> Optimizer:
     """timm's optimiser of these modules' trainable parameters, with torch's fused update where it pays."""
     config = parameters.optimizer
     module = torch.nn.ModuleList(parameters.modules)

@@ -1,9 +1,10 @@
 """SAMix-P: there and back through a file, frozen, and right about normalisation."""
 
-import numpy as np
 import pytest
 import torch
 
+from helpers.mixing import mixed_batch
+from helpers.steps import step_of
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
@@ -11,9 +12,9 @@ from samix.core.errors import DataError
 from samix.core.step import StepContext
 from samix.core.weights import save_weights
 from samix.data import TwoViews
-from samix.learners.moco import MoCo
-from samix.mixup import Mixer, Pairing, SAMix, SAMixP, Seen, mix
-from samix.mixup.mixer.bundle import bundle_metadata, bundle_tensors
+from samix.methods import MoCo, SelfSupervised
+from samix.mixup import ImageInfo, Mixer, SAMix, SAMixP
+from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
 from samix.nn import Encoder, build_backbone
 
 BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
@@ -43,9 +44,8 @@ def path(tmp_path):
     return save_weights(tmp_path / "bundle.safetensors", bundle_tensors(backbone, mixer), about).path
 
 
-def mixed_by(policy, images, lam=0.3, **seen):
-    generator = np.random.default_rng(0)
-    return mix(policy, images, Pairing(INDEX), lam, generator=generator, seen=Seen(**seen))
+def mixed_by(policy, images, lam=0.3, **known):
+    return mixed_batch(policy, images, lam, index=INDEX, info=ImageInfo(**known))
 
 
 def test_round_trip(path):
@@ -64,7 +64,7 @@ def test_round_trip(path):
 
 def test_maps_of_the_host_are_not_wanted(path):
     policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
-    assert policy.needs == frozenset()
+    assert policy.requires == frozenset()
     foreign = torch.randn(4, 99, 2, 2)
     assert torch.equal(mixed_by(policy, images, maps=foreign).images, mixed_by(policy, images).images)
 
@@ -75,7 +75,7 @@ def test_labels_of_the_host_are_kept(tmp_path):
     about = bundle_metadata(BACKBONE, MIXER, adjust, TRAINED_ON)
     path = save_weights(tmp_path / "labels.safetensors", bundle_tensors(*parts()), about).path
     policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
-    assert policy.needs == {"labels"} and policy.adjust == adjust
+    assert policy.requires == {"labels"} and policy.adjust == adjust
     out = mixed_by(policy, images, labels=torch.tensor([3, 3, 5, 6])).mask
     want = mixed_by(policy, images, labels=torch.tensor([3, 4, 5, 6])).mask
     torch.testing.assert_close(out[0], torch.full((1, 16, 16), 0.3))
@@ -101,10 +101,10 @@ def test_images_are_renormalised_for_the_encoder(float64, path):
         return torch.stack([(pixels[:, c] - mean[c]) / std[c] for c in range(3)], 1)
 
     own, other = SAMixP.from_file(path).double(), SAMixP.from_file(path, images_use=uses).double()
-    maps = own.see(normalised(*TRAINED_ON)).maps
+    maps = own.info_from(normalised(*TRAINED_ON)).maps
     torch.testing.assert_close(maps, own.backbone.tap_map(normalised(*TRAINED_ON)))
-    torch.testing.assert_close(other.see(normalised(*uses)).maps, maps)
-    assert not torch.allclose(other.see(normalised(*TRAINED_ON)).maps, maps)
+    torch.testing.assert_close(other.info_from(normalised(*uses)).maps, maps)
+    assert not torch.allclose(other.info_from(normalised(*TRAINED_ON)).maps, maps)
     mask, images = mixed_by(own, normalised(*TRAINED_ON)).mask, normalised(*uses)
     out = mixed_by(other, images)
     torch.testing.assert_close(out.mask, mask)
@@ -116,7 +116,7 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
     config = MoCoConfig(batch_size=4, queue=8, projector=ProjectorConfig(hidden=8, out=6))
     # another width than the bundle's: the network that is trained may be anything
     encoder = Encoder(build_backbone(BackboneConfig(channels=(4, 4, 4, 4))), config.projector)
-    host = MoCo(encoder, config, seed=0, policy=policy).train()
+    host = SelfSupervised(MoCo(encoder, config, seed=0), policy=policy).train()
     before = {name: t.clone() for name, t in policy.state_dict().items()}
     optimizer = torch.optim.SGD(host.parameters(), lr=0.1, weight_decay=0.1)
     start = encoder.projector[0].weight.clone()
@@ -125,7 +125,7 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
             torch.randn(4, 3, 16, 16), torch.randn(4, 3, 16, 16), torch.arange(4), torch.zeros(4)
         )
         ctx = StepContext(seed=0, step=step, total_steps=3, epoch=0)
-        host(batch, ctx)["loss"].backward()
+        step_of(host, batch, ctx)["loss"].backward()
         optimizer.step()
         host.after_step(ctx)
     assert not torch.equal(encoder.projector[0].weight, start)
@@ -136,6 +136,18 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
         id(p) for s in host.parameter_sets().values() for module in s.modules for p in module.parameters()
     }
     assert not owned & {id(p) for p in policy.parameters()}
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
+def test_inspection_shows_the_mask_before_the_adjusting(path, lam):
+    """Where nothing is adjusted it is the mask of the mix, with the images renormalised."""
+    policy = SAMixP.from_file(path, images_use=([0.1, 0.6, 0.5], [0.5, 0.3, 0.9]))
+    images = torch.randn(4, 3, 16, 16)
+    found = policy.inspect(images, images[INDEX], lam)
+    assert not torch.equal(found.mask, mixed_by(policy, images, lam).mask)
+    policy.adjust = MaskAdjustConfig(mode="off")
+    assert torch.equal(found.mask, mixed_by(policy, images, lam).mask)
+    assert found.attention.shape[0] == found.content.shape[0] == 4 and not found.mask.requires_grad
 
 
 def test_wrong_files_are_named(tmp_path):

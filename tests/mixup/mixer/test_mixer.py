@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from helpers import naive_samix as naive
-from helpers.tiny_mixer import AUTOMIX, OPTIONS, drawn, maps_of, mixer_of
+from helpers.tiny_mixer import AUTOMIX, OPTIONS, mapped, maps_of, mixer_of
 from samix.config.networks import MixerConfig
 from samix.mixup import Mixer
 from samix.mixup.mixer.mixer import rescale_lam
@@ -25,7 +25,7 @@ def test_pipeline(float64, options, lam, train):
     mixer = mixer_of(config).train(train)
     first, second = maps_of()
     weights = weights_of(mixer)  # before BatchNorm moves its statistics
-    out = mixer(first, second, lam, (7, 8), drawn())
+    out = mapped(mixer, first, second, lam, (7, 8))
     mask, attention, content = naive.mixer(weights, config, first, second, lam, (7, 8), train)
     torch.testing.assert_close(out.attention, attention, atol=1e-10, rtol=0)
     torch.testing.assert_close(out.content.flatten(1), content, atol=1e-10, rtol=0)
@@ -38,7 +38,7 @@ def test_second_mask_is_the_complement_by_its_own_pipeline(float64):
     """first + second = 1, the second being sigmoid(upsample(P v))."""
     mixer = mixer_of()
     first, second = maps_of()
-    out = mixer(first, second, 0.3, (6, 8), drawn())
+    out = mapped(mixer, first, second, 0.3, (6, 8))
     logits = torch.einsum("nqk,nk->nq", out.attention, out.content.flatten(1)).reshape(3, 1, 3, 4)
     own = interpolate(logits, (6, 8), mode="bilinear", align_corners=False).sigmoid()
     torch.testing.assert_close(out.mask + own, torch.ones(3, 1, 6, 8))
@@ -49,7 +49,7 @@ def test_second_mask_is_the_complement_by_its_own_pipeline(float64):
 def test_shape_range_and_initial_half(size, stride, options):
     mixer = Mixer(8, MixerConfig(**options))
     first, second = maps_of(2, 8, size // stride, size // stride)
-    mask = mixer(first, second, 0.4, (size, size), drawn()).mask
+    mask = mapped(mixer, first, second, 0.4, (size, size)).mask
     assert mask.shape == (2, 1, size, size)
     assert 0 < mask.min() <= mask.max() < 1
     assert (mask - 0.5).abs().max() < 0.03
@@ -57,7 +57,7 @@ def test_shape_range_and_initial_half(size, stride, options):
 
 def test_rectangles():
     first, second = maps_of(2, 6, 5, 3)
-    assert mixer_of()(first, second, 0.4, (20, 12), drawn()).mask.shape == (2, 1, 20, 12)
+    assert mapped(mixer_of(), first, second, 0.4, (20, 12)).mask.shape == (2, 1, 20, 12)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -65,7 +65,7 @@ def test_every_weight_learns(options):
     """A key's bias alone does not: it moves all logits of a row by the same."""
     mixer = mixer_of(MixerConfig(**options))
     maps = maps_of()
-    out = mixer(*maps, 0.3, (7, 8), drawn())
+    out = mapped(mixer, *maps, 0.3, (7, 8))
     (out.mask * torch.randn(out.mask.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
     idle = {name for name, p in mixer.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-6}
     assert idle <= {"key.bias", "key.1.bias"}
@@ -92,7 +92,7 @@ def test_initial_weights(std):
 def test_gamma_is_learnt_and_clamped():
     mixer = mixer_of()
     first, second = maps_of()
-    mixer(first, second, 0.3, (6, 8), drawn()).mask.sum().backward()
+    mapped(mixer, first, second, 0.3, (6, 8)).mask.sum().backward()
     assert mixer.gamma.grad.abs() > 0
     for value, clamped in ((1.4, 1.0), (-0.2, 0.0), (0.6, 0.6)):
         mixer.gamma.data.fill_(value)
@@ -110,7 +110,7 @@ def test_gamma_zero_hides_lam():
     mixer = mixer_of().eval()
     first, second = maps_of()
     mixer.gamma.data.zero_()
-    low, high = (mixer(first, second, lam, (6, 8), drawn()) for lam in (0.1, 0.9))
+    low, high = (mapped(mixer, first, second, lam, (6, 8)) for lam in (0.1, 0.9))
     torch.testing.assert_close(low, high)
 
 
@@ -118,7 +118,7 @@ def test_inputs_are_unchanged():
     mixer = mixer_of()
     maps = maps_of()
     before = maps.clone()
-    mixer(*maps, 0.3, (6, 8), drawn())
+    mapped(mixer, *maps, 0.3, (6, 8))
     assert torch.equal(maps, before)
 
 
@@ -126,12 +126,12 @@ def test_dropout_acts_in_training_only():
     mixer = mixer_of(MixerConfig(dropout=0.5))
     first, second = maps_of()
     torch.manual_seed(0)
-    content = mixer(first, second, 0.3, (6, 8), drawn()).content
+    content = mapped(mixer, first, second, 0.3, (6, 8)).content
     assert 0.2 < (content == 0).float().mean() < 0.8
     mixer.eval()
-    content = mixer(first, second, 0.3, (6, 8), drawn()).content
+    content = mapped(mixer, first, second, 0.3, (6, 8)).content
     assert (content != 0).all()
-    torch.testing.assert_close(mixer(first, second, 0.3, (6, 8), drawn()).content, content)
+    torch.testing.assert_close(mapped(mixer, first, second, 0.3, (6, 8)).content, content)
 
 
 @pytest.mark.parametrize("options", [{}, {"norm": "layer"}, {"qk_norm": True}, AUTOMIX], ids=str)
@@ -140,7 +140,7 @@ def test_float32_island_under_autocast(options):
     mixer = mixer_of(MixerConfig(**options | {"upsample": "bilinear"})).eval()
     first, second = maps_of(channels=6, h=6, w=6)
     with torch.autocast("cpu", torch.bfloat16):
-        out = mixer(first, second, 0.3, (24, 24), drawn())
+        out = mapped(mixer, first, second, 0.3, (24, 24))
         assert out.content.dtype == torch.bfloat16
     assert out.mask.dtype == out.attention.dtype == torch.float32
     assert (out.attention.double().sum(-1) - 1).abs().max() < 1e-6

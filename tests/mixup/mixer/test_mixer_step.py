@@ -1,4 +1,4 @@
-"""The Mixer's branch with a judge of two lines, against loops."""
+"""The Mixer's branch with a critic of two lines, against loops."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from samix.config.mixing import MaskAdjustConfig, MaskLossConfig, MixerTrainingC
 from samix.config.networks import MixerConfig
 from samix.core.step import StepContext
 from samix.mixup import Mixer, draw_lam, draw_pairing
-from samix.mixup.mixer.step import Judge, Side, is_trained, mixer_step
+from samix.mixup.mixer.step import Critic, ParentInputs, draw_mixer_step, is_trained, mixer_step
 from samix.objectives import ClassObjective
 
 N, LABELS, OTHERS = 4, torch.tensor([0, 2, 1, 2]), torch.tensor([1, 2, 0, 2])
@@ -20,12 +20,12 @@ SHARES = {"linear": 0.7, "constant": 1.0, "cosine": 0.7938926261462366}
 
 
 class Case:
-    """Images, maps, a Mixer that is far from its initial state, and a judge that remembers its images."""
+    """Images, maps, a Mixer that is far from its initial state, and a critic that remembers its images."""
 
     def __init__(self, step=3, **options):
         torch.manual_seed(0)
         sides = [(torch.randn(N, 3, 6, 8), torch.randn(N, 4, 3, 4), labels) for labels in (LABELS, OTHERS)]
-        self.first, self.second = (Side(*side) for side in sides)
+        self.first, self.second = (ParentInputs(*side) for side in sides)
         self.mixer = Mixer(4, MixerConfig())
         for parameter in self.mixer.parameters():
             parameter.data.normal_()
@@ -37,9 +37,10 @@ class Case:
         self.out = self.run()
 
     def run(self):
-        judge = Judge(self.encode, lambda e: e @ self.readout, ClassObjective())
+        critic = Critic(self.encode, lambda e: e @ self.readout, ClassObjective())
         sides = self.first, self.second
-        return mixer_step(self.mixer, judge, sides, self.pairing, self.config, self.ctx)
+        draws = draw_mixer_step(self.mixer, self.config, self.ctx, self.pairing)
+        return mixer_step(self.mixer, critic, sides, draws, self.config)
 
     def encode(self, images):
         self.seen = images
@@ -147,7 +148,7 @@ def test_one_permutation_for_images_maps_and_targets(float64):
     calls = []
     case.mixer.register_forward_hook(lambda _, inputs, out: calls.append((*inputs[:3], out.mask.detach())))
     case.out = case.run()
-    ((first, second, lam, mask),) = calls
+    ((first, second, draws, mask),) = calls
     index = case.pairing.index.tolist()
     assert torch.equal(first, case.first.maps) and torch.equal(second, case.second.maps[index])
     twice = case.pairing.index[case.pairing.index]
@@ -155,18 +156,18 @@ def test_one_permutation_for_images_maps_and_targets(float64):
     torch.testing.assert_close(
         case.seen.detach(), mask * case.first.images + (1 - mask) * case.second.images[index]
     )
-    assert lam == case.out.lam
+    assert torch.equal(draws.weights, case.out.weights)
 
 
 def test_what_it_hands_on(float64):
     case = Case()
     lam, _, _, images = case.want()
-    assert case.out.lam == lam
+    assert case.out.weights.tolist() == [lam, 1 - lam]
     torch.testing.assert_close(case.out.encoded.detach(), images.flatten(1))
 
 
 def test_gradient_is_that_of_finite_differences(float64):
-    """Through the judge, the images and the mask down to the weights."""
+    """Through the critic, the images and the mask down to the weights."""
     case = Case(mask_loss=MaskLossConfig(weight=0.5))
     case.out.loss.backward()
     weight, step = case.mixer.content[3].weight, 1e-6
@@ -237,7 +238,7 @@ def test_a_step_without_training_gives_nothing_and_touches_nothing():
 
 def test_a_step_without_training_may_keep_the_mask_loss(float64):
     case = Case(interval=2, switch_off_keeps_mask_loss=True)
-    assert case.seen is None and case.out.encoded is None  # nothing was judged
+    assert case.seen is None and case.out.encoded is None  # nothing was scored
     penalty = case.terms()[2]
     torch.testing.assert_close(case.out.loss.detach(), 0.1 * SHARES["linear"] * penalty)
     assert case.out.metrics.keys() == {"mask_loss", "mask_error", "mask_variance"}
@@ -248,4 +249,4 @@ def test_a_step_without_training_may_keep_the_mask_loss(float64):
 def test_lam_is_each_ranks_own(float64):
     case = Case()
     case.ctx = dataclasses.replace(case.ctx, rank=1, world_size=2)
-    assert case.run().lam != case.out.lam
+    assert not torch.equal(case.run().weights, case.out.weights)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from samix.core.errors import DataError
-from samix.data.sources.base import existing_root, missing
 from samix.data.sources.files import Item, PublishedFiles
 from samix.data.sources.published import UNUSABLE
 
@@ -18,11 +17,12 @@ class Aircraft(PublishedFiles):
     name = "aircraft"
     archive = "fgvc-aircraft-2013b"
     marker = "data/variants.txt"
+    downloads = True
 
     def __init__(self, root: Path | None, download: bool = False) -> None:
         if download and root is not None:
             root.mkdir(parents=True, exist_ok=True)
-            _download(existing_root(root, self.name))
+            self._download(self.existing_root(root))
         super().__init__(root)
 
     def classes(self) -> list[str]:
@@ -37,11 +37,11 @@ class Aircraft(PublishedFiles):
             for image, variant in self.table(f"data/images_variant_{part}.txt"):
                 yield Item(f"data/images/{image}.jpg", labels[variant.strip()], split)
 
+    @classmethod
+    def _download(cls, root: Path) -> None:
+        from torchvision.datasets import FGVCAircraft
 
-def _download(root: Path) -> None:
-    from torchvision.datasets import FGVCAircraft
-
-    try:
-        FGVCAircraft(root, download=True)
-    except UNUSABLE as error:
-        raise DataError(f"{missing(root, Aircraft.name, Aircraft.archive)} ({error})") from error
+        try:
+            FGVCAircraft(root, download=True)
+        except UNUSABLE as error:
+            raise DataError(f"{cls.missing(root, cls.archive)} ({error})") from error

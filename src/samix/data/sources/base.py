@@ -1,4 +1,4 @@
-"""What every source of images offers: a listing of its rows and a reader of their pixels."""
+"""Interface of a data source: a listing of its rows and a reader of their pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from samix.config.data import DOWNLOADABLE, Interpolation
+from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import Reader
 
@@ -34,11 +34,13 @@ class Source(ABC):
     """One data set on disk (or in a library), opened.
 
     published: images a split must have where the set is a published one; such a set is taken as it is, so
-    images that it holds twice are reported and not refused. flip: mirroring keeps the class.
+    images that it holds twice are reported and not refused. flip: mirroring keeps the class. downloads:
+    `data_preparation.download` brings its files. name: the folder's, or that of the registry.
     """
 
     published: ClassVar[Mapping[str, int] | None] = None
     flip: ClassVar[bool] = True
+    downloads: ClassVar[bool] = False
     name: str
 
     @abstractmethod
@@ -49,22 +51,24 @@ class Source(ABC):
     def reader(self, rows: pd.DataFrame, image_size: int, interpolation: Interpolation) -> Reader:
         """Pixels of `rows` (of one split, in their order). Raises DataError where a row does not fit."""
 
+    @classmethod
+    def existing_root(cls, root: Path | None) -> Path:
+        """The source's folder. Raises DataError, which says what to set, if it is missing."""
+        if root is None:
+            raise DataError(
+                f"source {cls.name!r} needs a folder: set SAMIX_DATA_ROOT or data_preparation.root"
+            )
+        if not root.is_dir():
+            raise DataError(cls.missing(root))
+        return root
 
-def existing_root(root: Path | None, source: str) -> Path:
-    """The folder of a source. Raises DataError, saying what to set, where it is missing."""
-    if root is None:
-        raise DataError(f"source {source!r} needs a folder: set SAMIX_DATA_ROOT or data_preparation.root")
-    if not root.is_dir():
-        raise DataError(missing(root, source))
-    return root
-
-
-def missing(root: Path, source: str, what: str = "it") -> str:
-    """The sentence for files that are not there; `what` is the name of the set's folder."""
-    advice = f"set SAMIX_DATA_ROOT to the folder that holds {what}"
-    if source in DOWNLOADABLE:
-        advice += " or data_preparation.download=true"
-    return f"source {source!r}: no usable data in {root}: {advice}"
+    @classmethod
+    def missing(cls, root: Path, what: str = "it") -> str:
+        """The message for files that are missing; `what` is the name of the set's folder."""
+        advice = f"set SAMIX_DATA_ROOT to the folder that holds {what}"
+        if cls.downloads:
+            advice += " or data_preparation.download=true"
+        return f"source {cls.name!r}: no usable data in {root}: {advice}"
 
 
 def rows_of(labels: np.ndarray, split: str | np.ndarray) -> pd.DataFrame:

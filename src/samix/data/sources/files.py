@@ -12,7 +12,7 @@ import pandas as pd
 from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import FileReader
-from samix.data.sources.base import Listing, Source, existing_files, existing_root, missing
+from samix.data.sources.base import Listing, Source, existing_files
 
 
 class Item(NamedTuple):
@@ -30,10 +30,10 @@ class PublishedFiles(Source):
     marker: ClassVar[str]
 
     def __init__(self, root: Path | None, download: bool = False) -> None:
-        folder = existing_root(root, self.name)
+        folder = self.existing_root(root)
         found = [place for place in (folder / self.archive, folder) if (place / self.marker).is_file()]
         if not found:
-            raise DataError(missing(folder, self.name, self.archive))
+            raise DataError(self.missing(folder, self.archive))
         self.root = found[0]
 
     @abstractmethod

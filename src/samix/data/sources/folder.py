@@ -13,7 +13,7 @@ import pandas as pd
 from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import FileReader
-from samix.data.sources.base import Listing, Source, existing_files, existing_root
+from samix.data.sources.base import Listing, Source, existing_files
 from samix.data.subset import stratified_split
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
@@ -25,8 +25,10 @@ class Folder(Source):
     Images may lie deeper in the class's folder, as in CLASS/images/*.
     """
 
+    name = "folder"
+
     def __init__(self, root: Path | None, download: bool = False) -> None:
-        self.root = existing_root(root, "folder")
+        self.root = self.existing_root(root)
         self.name = self.root.resolve().name
 
     def listing(self, test_fraction: float, seed: int) -> Listing:

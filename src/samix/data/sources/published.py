@@ -12,7 +12,7 @@ import pandas as pd
 from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import ArrayReader
-from samix.data.sources.base import Listing, Source, existing_root, match_rows, missing, rows_of
+from samix.data.sources.base import Listing, Source, match_rows, rows_of
 
 # What torchvision lets through: absent or damaged by md5, truncated, wrong header, no network.
 UNUSABLE = (RuntimeError, OSError, ValueError, AssertionError, EOFError)
@@ -21,10 +21,12 @@ UNUSABLE = (RuntimeError, OSError, ValueError, AssertionError, EOFError)
 class PublishedArrays(Source):
     """Base of the sets of torchvision with attributes data (N, H, W[, 3]), targets (N,) and classes."""
 
+    downloads = True
+
     def __init__(self, root: Path | None, download: bool = False) -> None:
         if download and root is not None:
             root.mkdir(parents=True, exist_ok=True)
-        folder = existing_root(root, self.name)
+        folder = self.existing_root(root)
         self.splits = {split: self._load(folder, split == "train", download) for split in ("train", "test")}
 
     @abstractmethod
@@ -35,7 +37,7 @@ class PublishedArrays(Source):
         try:
             return self.open(root, train, download)
         except UNUSABLE as error:
-            raise DataError(f"{missing(root, self.name)} ({error})") from error
+            raise DataError(f"{self.missing(root)} ({error})") from error
 
     def listing(self, test_fraction: float, seed: int) -> Listing:
         """See `Source`; the set's own split is kept."""

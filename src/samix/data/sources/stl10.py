@@ -10,7 +10,7 @@ import pandas as pd
 from samix.config.data import Interpolation
 from samix.core.errors import DataError
 from samix.data.readers import ArrayReader
-from samix.data.sources.base import Listing, Source, existing_root, match_rows, missing, rows_of
+from samix.data.sources.base import Listing, Source, match_rows, rows_of
 from samix.data.sources.published import UNUSABLE
 
 CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
@@ -24,12 +24,13 @@ class Stl10(Source):
     """
 
     published = {"train": 5_000, "test": 8_000, "unlabelled": 100_000}
+    downloads = True
     name = "stl10"
 
     def __init__(self, root: Path | None, download: bool = False) -> None:
         if download and root is not None:
             root.mkdir(parents=True, exist_ok=True)
-        self.root = existing_root(root, self.name)
+        self.root = self.existing_root(root)
         self.download = download
 
     def listing(self, test_fraction: float, seed: int) -> Listing:
@@ -39,7 +40,7 @@ class Stl10(Source):
         try:
             STL10(str(self.root), split="test", download=self.download)
         except UNUSABLE as error:
-            raise DataError(f"{missing(self.root, self.name)} ({error})") from error
+            raise DataError(f"{self.missing(self.root)} ({error})") from error
         rows = [rows_of(self._open(split)[1], split) for split in _FILES]
         return Listing(CLASSES, pd.concat(rows, ignore_index=True))
 
@@ -60,4 +61,4 @@ class Stl10(Source):
                 return pixels, np.full(len(pixels), -1)
             return pixels, np.fromfile(folder / f"{_FILES[split]}_y.bin", np.uint8).astype(np.int64) - 1
         except UNUSABLE as error:
-            raise DataError(f"{missing(self.root, self.name)} ({error})") from error
+            raise DataError(f"{self.missing(self.root)} ({error})") from error

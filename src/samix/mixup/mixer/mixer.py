@@ -14,16 +14,26 @@ from torch.nn import functional as F
 from samix.config.networks import MixerConfig, UpsampleMode
 
 LOGIT_LIMIT = 1e25
-"""Attention logits are kept inside: an infinite one would make its row NaN."""
+"""Largest absolute value of attention logits: an infinite one would make its row NaN."""
 
 NAN_MASK = 1e-4
-"""Mask of the second parent where the computed one is NaN: the pixel stays the first parent's."""
+"""Mask of the second parent at pixels where the computed one is NaN: they stay the first parent's."""
 
 T = TypeVar("T", float, UpsampleMode)
 
 
+class MixerDraws(NamedTuple):
+    """weights (2,) of the parents, lam and 1 - lam; scales (2,), the rescaled shares; mode of the upsampling,
+    which selects the graph.
+    """
+
+    weights: Tensor
+    scales: Tensor
+    mode: UpsampleMode
+
+
 class MixerMaps(NamedTuple):
-    """What the Mixer gives.
+    """The output of the Mixer.
 
     mask of the first parent (N, 1, H, W) in [0, 1]; attention (N, hw, hw), rows sum to 1; content of the
     second parent (N, 1, h, w).
@@ -41,9 +51,9 @@ class Mixer(nn.Module):
     code and weights; the paper states the mirrored, equivalent form. Options: see MixerConfig.
 
     Attention, its product with the content and the sigmoid are float32 under autocast. From finite queries
-    and keys in half precision nothing overflows there, so nothing is computed once more in float64: logits
-    are clamped and a NaN in the mask, then a sign of NaN maps or weights, is replaced without a look at the
-    values, which would wait for the device. The gradient through such a value stays NaN.
+    and keys in half precision nothing overflows there, so nothing is recomputed in float64: logits are
+    clamped, and a NaN in the mask, which can only come from NaN maps or weights, is replaced without a check
+    of the values, which would wait for the device. The gradient through such a value stays NaN.
     """
 
     def __init__(self, channels: int, config: MixerConfig) -> None:
@@ -63,16 +73,18 @@ class Mixer(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(
-        self, first: Tensor, second: Tensor, lam: float, size: tuple[int, int], generator: np.random.Generator
-    ) -> MixerMaps:
-        """Maps (N, C, h, w) of both parents, lam in [0, 1] and the mask's size (H, W) -> MixerMaps.
+    def draw(self, rng: np.random.Generator, lam: float) -> MixerDraws:
+        """Draw one of rescale_k and one of upsample if they are lists, in this order; lam in [0, 1]."""
+        scale = rescale_lam(lam, _one_of(self.config.rescale_k, rng))
+        mode = _one_of(self.config.upsample, rng)
+        pairs = torch.tensor([[lam, 1 - lam], [scale, 1 - scale]], dtype=torch.float64).float()
+        return MixerDraws(pairs[0], pairs[1], mode)
 
-        generator: draws from rescale_k and upsample where they are lists, in this order.
-        """
-        scale = rescale_lam(lam, _one_of(self.config.rescale_k, generator))
-        mode = _one_of(self.config.upsample, generator)
-        first, second = self._encode(first, lam, scale), self._encode(second, 1 - lam, 1 - scale)
+    def forward(self, first: Tensor, second: Tensor, draws: MixerDraws, size: tuple[int, int]) -> MixerMaps:
+        """Maps (N, C, h, w) of both parents, draws and the mask's size (H, W) -> MixerMaps."""
+        weights, scales, mode = draws
+        first = self._encode(first, weights[0], scales[0])
+        second = self._encode(second, weights[1], scales[1])
         query, key = self._query_and_key(first, second)
         content = self.content(second)
         # fp32 island: the softmax, its product and the sigmoid lose too much in half precision
@@ -88,12 +100,12 @@ class Mixer(nn.Module):
         if self.gamma is not None:
             self.gamma.data.clamp_(0, 1)
 
-    def _encode(self, maps: Tensor, share: float, scale: float) -> Tensor:
-        """Tell the maps of a parent its share of the mix; scale is the rescaled share."""
+    def _encode(self, maps: Tensor, share: Tensor, scale: Tensor) -> Tensor:
+        """The maps of a parent, with its share of the mix encoded in them; scale is the rescaled share."""
         if self.gamma is not None:
             return maps * (1 + self.gamma * scale)
         if self.config.encoding == "concat":
-            return torch.cat([maps, torch.full_like(maps[:, :1], share)], 1)
+            return torch.cat([maps, share.to(maps.dtype).expand_as(maps[:, :1])], 1)
         return maps
 
     def _query_and_key(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +132,7 @@ def rescale_lam(lam: float, k: float) -> float:
 
 
 def _projection(channels: int, out: int, config: MixerConfig) -> nn.Module:
-    """1x1 convolution to queries or keys; a norm makes its bias idle."""
+    """1x1 convolution to queries or keys, without a bias if a norm follows."""
     if config.qk_norm:
         return nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out))
     return nn.Conv2d(channels, out, 1)
@@ -146,9 +158,9 @@ def _gamma(config: MixerConfig) -> Tensor | None:
     return nn.Parameter(one) if config.gamma == "learnable" else nn.Buffer(one)
 
 
-def _one_of(option: T | tuple[T, ...], generator: np.random.Generator) -> T:
+def _one_of(option: T | tuple[T, ...], rng: np.random.Generator) -> T:
     """The value, or one of a list of values, drawn evenly."""
-    return option[int(generator.integers(len(option)))] if isinstance(option, tuple) else option
+    return option[int(rng.integers(len(option)))] if isinstance(option, tuple) else option
 
 
 def _attention(query: Tensor, key: Tensor) -> Tensor:

@@ -6,26 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from samix.config.mixing import MixerTrainingConfig
 from samix.core.schedules import annealed
 from samix.core.step import StepContext
-from samix.mixup.base import blend, draw_lam
+from samix.mixup.lam import draw_lam
 from samix.mixup.mixer.masks import mask_loss
-from samix.mixup.mixer.mixer import Mixer
+from samix.mixup.mixer.mixer import Mixer, MixerDraws
 from samix.mixup.pairing import Pairing
+from samix.mixup.policy import blend
 from samix.objectives import EtaBalanced, Objective, eta_balanced, sigmoid_negweight
 
 AUXILIARY_WEIGHT = 0.5
-"""Of the local term in loss: global_aux_local at the start of training (released SSL code)."""
+"""Weight of the local term in loss: global_aux_local at the start of training (released SSL code)."""
 
 
-class Side(NamedTuple):
+class ParentInputs(NamedTuple):
     """One of the two roles of parents, in the order of the batch.
 
-    images (N, 3, H, W); maps (N, C, h, w), what the momentum encoder made of them; targets, anything that a
-    pairing can permute.
+    images (N, 3, H, W); maps (N, C, h, w) of the momentum encoder; targets, anything that a pairing can
+    permute.
     """
 
     images: Tensor
@@ -33,64 +35,89 @@ class Side(NamedTuple):
     targets: Any
 
 
-class MixerStep(NamedTuple):
-    """Loss of the Mixer with gradient, what the encoder made of its images, and metrics without gradient.
+class MixerStepDraws(NamedTuple):
+    """Draws and scheduled numbers of a step of the Mixer's training.
 
-    encoded is None in a step that has the mask loss alone. `lam` is that of this branch; the encoder's branch
-    has its own.
+    trained: whether it learns in this step, which selects the graph; mixer, its draws, None in a step without
+    any loss; pairing of its own; mask_weight, beta of this step; auxiliary, weight of the local term in loss:
+    global_aux_local; both are scalars.
+    """
+
+    trained: bool
+    mixer: MixerDraws | None
+    pairing: Pairing
+    mask_weight: Tensor
+    auxiliary: Tensor
+
+
+class MixerStep(NamedTuple):
+    """Loss of the Mixer with gradient, the encoded mixed images, and metrics without gradient.
+
+    encoded is None in a step with the mask loss alone. weights (2,), lam and 1 - lam of this branch; the
+    encoder's branch has its own.
     """
 
     loss: Tensor
     encoded: Any
-    lam: float
+    weights: Tensor
     metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Frozen networks that stay in the graph: images -> encoded -> outputs, held to the objective."""
+class Critic:
+    """Frozen networks that stay in the graph: images -> encoded -> outputs, scored by the objective."""
 
     encode: Callable[[Tensor], Any]
-    read: Callable[[Any], Tensor]
+    outputs_of: Callable[[Any], Tensor]
     objective: Objective
+
+
+def draw_mixer_step(
+    mixer: Mixer, config: MixerTrainingConfig, ctx: StepContext, pairing: Pairing
+) -> MixerStepDraws:
+    """Draws of the Mixer's training, equal on all ranks in what selects the graph."""
+    trained, draws = is_trained(config, ctx), None
+    if trained or config.switch_off_keeps_mask_loss:
+        lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
+        draws = mixer.draw(ctx.numpy_generator("mixer"), lam)
+    beta = annealed(config.mask_loss.schedule, config.mask_loss.weight, ctx.step, ctx.total_steps)
+    auxiliary = annealed("cosine", AUXILIARY_WEIGHT, ctx.step, ctx.total_steps)
+    return MixerStepDraws(trained, draws, pairing, torch.tensor(beta), torch.tensor(auxiliary))
 
 
 def mixer_step(
     mixer: Mixer,
-    judge: Judge,
-    sides: tuple[Side, Side],
-    pairing: Pairing,
+    critic: Critic,
+    parents: tuple[ParentInputs, ParentInputs],
+    draws: MixerStepDraws,
     config: MixerTrainingConfig,
-    ctx: StepContext,
 ) -> MixerStep | None:
-    """Mask, mix, judge: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
+    """Mask, mix, score: the classification loss plus beta times the mask loss, on the Mixer's own pairs.
 
-    sides: first and second parents, the latter to be permuted by `pairing`, which serves images, maps and
-    targets alike. The mask is not adjusted here: that is for the encoder's.
-    Returns: None in a step in which the Mixer is not trained.
+    parents: the first and the second ones, the latter before the pairing permutes their images, maps and
+    targets. The mask is not adjusted here; only that of the encoder's branch is.
+    Returns: None in a step without a loss for the Mixer.
     """
-    trained = is_trained(config, ctx)
-    if not trained and not config.switch_off_keeps_mask_loss:
+    if draws.mixer is None:
         return None
-    lam = draw_lam(config.alpha, ctx.numpy_generator("lam_mixer"))
-    first, second = sides[0], pairing.of(sides[1])
+    first, second = parents[0], draws.pairing.select(parents[1])
     height, width = first.images.shape[-2:]
-    mask = mixer(first.maps, second.maps, lam, (height, width), ctx.numpy_generator("mixer")).mask
-    penalty = mask_loss(mask, lam, config.mask_loss)
-    schedule, start = config.mask_loss.schedule, config.mask_loss.weight
-    loss = annealed(schedule, start, ctx.step, ctx.total_steps) * penalty
+    mask = mixer(first.maps, second.maps, draws.mixer, (height, width)).mask
+    weights = draws.mixer.weights
+    penalty = mask_loss(mask, weights[0], config.mask_loss)
+    loss = draws.mask_weight * penalty
     pixels = mask.detach().flatten(1)
     metrics = {
         "mask_loss": penalty.detach(),
-        "mask_error": (pixels.mean(1) - lam).abs().mean(),
+        "mask_error": (pixels.mean(1) - weights[0]).abs().mean(),
         "mask_variance": pixels.var(1, correction=0).mean(),
     }
-    if not trained:
-        return MixerStep(loss, None, lam, metrics)
-    encoded = judge.encode(blend(first.images, second.images, mask))
-    terms = _classification(judge, judge.read(encoded), (first.targets, second.targets), lam, config, ctx)
+    if not draws.trained:
+        return MixerStep(loss, None, weights, metrics)
+    encoded = critic.encode(blend(first.images, second.images, mask))
+    terms = _classification(critic, encoded, (first.targets, second.targets), draws, config)
     metrics |= {"mixer_local": terms.local_term.detach(), "mixer_global": terms.global_term.detach()}
-    return MixerStep(loss + terms.loss, encoded, lam, metrics)
+    return MixerStep(loss + terms.loss, encoded, weights, metrics)
 
 
 def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
@@ -107,21 +134,19 @@ def is_trained(config: MixerTrainingConfig, ctx: StepContext) -> bool:
 
 
 def _classification(
-    judge: Judge,
-    outputs: Tensor,
+    critic: Critic,
+    encoded: Any,
     targets: tuple[Any, Any],
-    lam: float,
+    draws: MixerStepDraws,
     config: MixerTrainingConfig,
-    ctx: StepContext,
 ) -> EtaBalanced:
     """The loss that `config.loss` names, and its local and global terms."""
+    assert draws.mixer is not None  # the step has a loss
+    outputs, weights = critic.outputs_of(encoded), draws.mixer.weights
     eta = config.eta if config.loss == "eta_balanced" else 1.0
-    local = {"eta_balanced": 1.0, "global_aux_local": _auxiliary_weight(ctx)}.get(config.loss, 0.0)
-    terms = eta_balanced(judge.objective, outputs, targets, lam, eta=eta, local=local)
+    factors: dict[str, float | Tensor] = {"eta_balanced": 1.0, "global_aux_local": draws.auxiliary}
+    local = factors.get(config.loss, 0.0)
+    terms = eta_balanced(critic.objective, outputs, targets, weights, eta=eta, local=local)
     if config.loss == "sigmoid_negweight":
-        return terms._replace(loss=sigmoid_negweight(outputs, *targets, lam, eta=config.eta))
+        return terms._replace(loss=sigmoid_negweight(outputs, *targets, weights, eta=config.eta))
     return terms
-
-
-def _auxiliary_weight(ctx: StepContext) -> float:
-    return annealed("cosine", AUXILIARY_WEIGHT, ctx.step, ctx.total_steps)

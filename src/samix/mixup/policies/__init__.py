@@ -1,0 +1,1 @@
+"""One file per mixup policy; `samix.mixup.POLICIES` is the table of their names."""

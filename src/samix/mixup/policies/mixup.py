@@ -1,0 +1,42 @@
+"""Mixup (Zhang et al., 2018)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from samix.core.step import BatchShape
+from samix.mixup.lam import Ratio, as_weight, pair_weights
+from samix.mixup.pairing import Pairing
+from samix.mixup.policy import Mixed, PairInfo, Policy, two_parents
+
+
+class WeightDraws(NamedTuple):
+    """Weights (2, N) of the first and of the second parents."""
+
+    weights: Tensor
+
+
+class Mixup(Policy):
+    """lam * first + (1 - lam) * second."""
+
+    cost = "static"
+    per_sample = True
+
+    def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> WeightDraws:  # noqa: ARG002
+        """See Policy; draws nothing."""
+        return WeightDraws(pair_weights(lam, shape.images))
+
+    def forward(
+        self, images: Tensor, others: Tensor, pairing: Pairing, draws: WeightDraws, info: PairInfo
+    ) -> Mixed:
+        """See Policy; mixes in place into the selected partners, which saves the memory of one batch."""
+        mixed = pairing.select(others).lerp_(images, as_weight(draws.weights[0], images))
+        return two_parents(mixed, pairing, draws.weights)
+
+
+def linear(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
+    """w * first + (1 - w) * second of images or features (N, ...), w the first row of weights (2, N)."""
+    return second.lerp(first, as_weight(weights[0], first))

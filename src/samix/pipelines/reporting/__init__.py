@@ -1,5 +1,0 @@
-"""Stage reporting."""
-
-from samix.pipelines.reporting.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

@@ -1,5 +1,0 @@
-"""Pipeline samix_ablation."""
-
-from samix.pipelines.samix_ablation.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

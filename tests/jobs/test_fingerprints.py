@@ -1,0 +1,75 @@
+"""A job's fingerprint: of its fields, its data, earlier results and the code that it names."""
+
+from dataclasses import replace
+
+import pytest
+
+from helpers.tiny_jobs import CLUSTERING, digits, pseudo_labels, samix_job, supervised_job
+from samix.config.mixing import PolicyConfig
+from samix.data import Images
+from samix.jobs.build import policy_classes
+from samix.mixup import POLICIES
+from samix.training import job as job_module
+
+
+def test_circumstances_do_not_count(tmp_path):
+    job = supervised_job(tmp_path)
+    training = job.training.model_copy(
+        update={"threads": 7, "checkpoint_every": 9, "log_every": 4, "work_dir": tmp_path / "x"}
+    )
+    same = (
+        supervised_job(tmp_path),
+        replace(job, folder="elsewhere", sink=print),
+        replace(job, training=training),
+        replace(job, images=Images({**digits().card, "root": "/moved"}, digits().manifest)),
+    )
+    assert {job.fingerprint} == {other.fingerprint for other in same}
+
+
+CHANGES = {
+    "seed": {"seed": 6},
+    "label": {"label": "other"},
+    "epochs": {"epochs": 3},
+    "policy": {"policy": PolicyConfig(name="samix", alpha=0.3)},
+    "images": {"images": Images({**digits().card, "mean": [0.1] * 3}, digits().manifest)},
+    "manifest": {"images": Images(digits().card, digits().manifest.iloc[1:])},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_field_counts(tmp_path, name):
+    job = supervised_job(tmp_path)
+    assert replace(job, **CHANGES[name]).fingerprint != job.fingerprint
+
+
+@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"devices": 2}])
+def test_of_the_training_precision_and_processes_count(tmp_path, change):
+    job = supervised_job(tmp_path)
+    other = replace(job, training=job.training.model_copy(update=change))
+    assert other.fingerprint != job.fingerprint
+
+
+def test_labels_and_how_they_follow_count(tmp_path):
+    job = samix_job(tmp_path)
+    others = (
+        replace(job, pseudo_labels=pseudo_labels(3)),
+        replace(job, clustering=CLUSTERING.model_copy(update={"momentum": 0.3})),
+    )
+    assert len({job.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
+def test_the_code_of_the_policy_counts_and_that_of_others_does_not(tmp_path, monkeypatch):
+    before = {name: supervised_job(tmp_path, name).fingerprint for name in ("cutmix", "mixup", "none")}
+    read = job_module.code_of
+    monkeypatch.setattr(
+        job_module, "code_of", lambda kind: "new" if kind is POLICIES["cutmix"] else read(kind)
+    )
+    after = {name: supervised_job(tmp_path, name).fingerprint for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"cutmix"}
+
+
+def test_a_choice_names_the_policies_that_it_chooses_among():
+    choice = PolicyConfig(name="random_choice", options={"policies": ["fmix", "cutmix"]})
+    assert policy_classes(choice) == {POLICIES[name] for name in ("random_choice", "fmix", "cutmix")}
+    assert policy_classes(PolicyConfig(name="samix_p")) == {POLICIES["samix_p"]}
+    assert policy_classes(PolicyConfig(name="none")) == set()
