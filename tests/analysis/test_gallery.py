@@ -95,7 +95,6 @@ def test_shares_of_several_parents():
     index = torch.tensor([[0, 1], [1, 0], [0, 0]])
     mixed = Mixed(torch.zeros(2, 3, 1, 1), index, shares, own_first=False)
     assert share_of_first(mixed) == pytest.approx(0.5)
-    assert share_of_first(Mixed(torch.zeros(2, 3, 1, 1), torch.tensor([0.25, 1.0]))) == 0.25
 
 
 def test_the_same_numbers_at_every_lam():
