@@ -1,9 +1,9 @@
-"""What single changes to the training step gained: python benchmarks/changes.py
+"""Gain of single changes to the training step: python benchmarks/changes.py
 
 Each row is one change, before and after it, in milliseconds; gain is before / after. kept says whether the
-project does it so. The network is a backbone without a head, in training mode, on a fixed batch; what is
-compared takes turns in one process. --compile adds torch.compile, which takes a minute or more to compile;
-its time is not in the row.
+project does it so. The network is a backbone without a head, in training mode, on a fixed batch; both
+versions take turns in one process. --compile adds torch.compile, which takes a minute or more to compile; its
+time is not in the row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Work = Callable[[], None]
 
 
 class Change(NamedTuple):
-    """What was done before and after, in words and to be measured."""
+    """A change: the work before and after it, each with its description."""
 
     name: str
     before: tuple[str, Work]

@@ -1,4 +1,4 @@
-"""The hosts that benchmarks/step.py measures, their fixed batches, and the steps that `fit` makes of them."""
+"""The methods that benchmarks/step.py measures, with fixed batches and the steps of `fit`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether file data are ready before the step wants them: python benchmarks/loader.py
+"""Whether file data are ready before the step needs them: python benchmarks/loader.py
 
 JPEG files of Caltech-101's usual size (300 x 200) are written to a temporary folder, decoded, cut to squares
 and augmented into two views while MoCo trains on them. Figures in images/s of the same batches:
@@ -9,7 +9,7 @@ and augmented into two views while MoCo trains on them. Figures in images/s of t
 * one after the other: read, then augment, then step
 * read ahead: the same as `fit` does it, with the next batches decoded while the step runs
 
-The loader is ahead where decode and augment together are faster than the step. waiting_percent: share of a
+The loader is ahead if decode and augment together are faster than the step. waiting_percent: share of a
 whole step that is not the step alone; on a CPU, which does it all, nothing can hide it.
 """
 
@@ -124,7 +124,7 @@ _WHOLE = ("one after the other", "read ahead")
 
 
 class _OneAfterTheOther(TwoViewBatches):
-    """Batches that are decoded when the step asks for them."""
+    """Batches that are decoded when the step needs them."""
 
     def load(self, ctx: StepContext) -> TwoViews:
         self._ahead = None

@@ -1,4 +1,4 @@
-"""What the Mixer learns from three objectives: python benchmarks/masks.py docs/masks_cifar100.png
+"""Masks that the Mixer learns from three objectives: python benchmarks/masks.py docs/masks_cifar100.png
 
 Trains a Mixer with its encoder on a stratified part of CIFAR-100 under labels (pBCE + eta * CE), by instances
 (BCE + eta * infoNCE), and by BCE alone (eta = 0), which the paper shows to end in trivial masks; draws the

@@ -1,4 +1,4 @@
-"""What all benchmarks of speed share: alternating measurements, the machine, tables and JSON files."""
+"""Parts that all benchmarks of speed share: alternating measurements, the machine, tables and JSON files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def table(rows: Rows, columns: Sequence[str] | None = None) -> str:
 
 
 def finish(rows: Rows, arguments: argparse.Namespace, notes: str = "") -> None:
-    """Print the table, and write the file where one was asked for."""
+    """Print the table, and write the file of --json if it is given."""
     record = {
         "command": " ".join(["python", *_relative(sys.argv)]),
         "date": datetime.date.today().isoformat(),

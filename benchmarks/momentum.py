@@ -1,6 +1,6 @@
-"""What the momentum update costs: python benchmarks/momentum.py
+"""Cost of the momentum update: python benchmarks/momentum.py
 
-Share of `ema_`, one foreach call, in a step of MoCo and of SAMix-I as `fit` takes them, beside the same
+Share of `ema_`, one foreach call, in a step of MoCo and of SAMix-I as `fit` takes them, next to the same
 update in a Python loop over the parameters. The goal is a share of 5 % at most.
 """
 

@@ -1,7 +1,7 @@
 """The numbered steps of SAMix as a plain reading of the list writes them: eager, float32, term by term.
 
-Contiguous layout, one Python loop over the parameters for the momentum update, one forward for each thing
-that the list names, looks at values where the list tells to check them, PyTorch's default optimiser.
+Contiguous layout, one Python loop over the parameters for the momentum update, one forward for each quantity
+that the list names, checks of values if the list contains them, PyTorch's default optimiser.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class NaiveSteps:
         return (local.mean() if len(local) else 0 * out.sum()) + ETA * other
 
     def _maps(self, x: Tensor) -> Tensor | None:
-        """z^l of the momentum network, or of the frozen one up to its tap; none where nobody asks."""
+        """z^l of the momentum network, or of the frozen one up to its tap; None if the step uses no maps."""
         with torch.no_grad():
             if self.name in ("samix_p", "SAMix-P"):
                 return self.tap.alone(self.frozen, x)

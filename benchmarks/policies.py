@@ -1,10 +1,10 @@
-"""What mixing costs, alone and in a training step: python benchmarks/policies.py
+"""Cost of mixing, alone and in a training step: python benchmarks/policies.py
 
-One row a policy of `samix.mixup.POLICIES`, with its default options:
+One row per policy of `samix.mixup.POLICIES`, with its default options:
 
-* images_per_s: mixing alone, of policies that need nothing but images and labels. Timed is all that stands
-  between a batch and its loss but the network: draws, pairing, mixed images, and the mixed cross-entropy of
-  given logits.
+* images_per_s: mixing alone, of policies that require only images and labels. The time is that of everything
+  between a batch and its loss except the network: draws, pairing, mixed images, and the mixed cross-entropy
+  of given logits.
 * ratio_timm, ratio_torchvision: time of timm's Mixup, or of torchvision's v2.MixUp and v2.CutMix, over that
   of ours, with the same Beta distribution and the same logits; 1 and more is the goal. Theirs make targets
   (N, C) and take one cross-entropy, ours takes one for each parent. timm pairs a batch with itself reversed
@@ -12,9 +12,9 @@ One row a policy of `samix.mixup.POLICIES`, with its default options:
   is. "lam: sample" is measured against timm's mode "elem".
 * backbone, ratio_plain: time of a supervised step with the policy, as `fit` takes it, over that of a step
   without mixing. Policies that a convolutional network cannot serve are measured with --vit. Networks that a
-  policy asks are of the trained one's kind.
+  policy uses have the architecture of the trained one.
 
-What is compared takes turns in one process. All weights are random.
+The compared versions take turns in one process. All weights are random.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--size", type=int, default=32)
     made.add_argument("--batch", type=int, default=100)
     made.add_argument("--vit", default="deit_small_patch16_224", help="a transformer with a class token")
-    made.add_argument("--vit-tap", type=int, help="where its Mixer looks, if the table of backbones has none")
+    made.add_argument("--vit-tap", type=int, help="tap of its Mixer, if the table of backbones has none")
     made.add_argument("--vit-size", type=int, default=224)
     made.add_argument("--vit-batch", type=int, default=16)
     made.add_argument("--precision", default="no", choices=["no", "bf16", "auto"])
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _row(name: str, arguments: argparse.Namespace, accelerator: Accelerator) -> dict[str, Any]:
-    """Mixing alone, where that is possible, and the step."""
+    """Mixing alone, if that is possible, and the step."""
     row = _alone(name, arguments, accelerator.device)
     if not arguments.steps:
         return row

@@ -1,7 +1,7 @@
-"""Write docs/performance.md from what the benchmarks wrote: python benchmarks/report.py DIRECTORY
+"""Write docs/performance.md from the files of the benchmarks: python benchmarks/report.py DIRECTORY
 
-DIRECTORY holds their --json files. The page is benchmarks/performance.md, in which a line {{name}} stands for
-the table of name.json; where its file is missing, the page says so.
+DIRECTORY contains their --json files. The page is benchmarks/performance.md, in which the table of name.json
+replaces a line {{name}}; if its file is missing, the page says so.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Seconds until Kedro gets to work, and what they are made of: python benchmarks/startup.py
+"""Seconds until Kedro starts to work, and their parts: python benchmarks/startup.py
 
 * kedro registry list: from its start to its end
 * kedro run, first node: from its start until its first node begins
-* both without byte code: every module is compiled anew, as where PYTHONDONTWRITEBYTECODE is set or an
-  installer left the byte code out; the other measurements have it, in a folder of their own
+* both without byte code: every module is compiled again, as if PYTHONDONTWRITEBYTECODE is set or
+  the installer wrote no byte code; the other measurements have it, in a folder of their own
 * first node, ...: the parts of the way there, one after the other, see benchmarks/traced_start.py
 * import of ...: by `python -X importtime`, all modules of a package that are imported until then, without
   what they import from other packages
 
 Each is measured in fresh processes, the median of --rounds (imports: one process). cpu_seconds, user and
-system, tell more than seconds where the machine is busy with other things. Goals, on 2 cores: 6 s to the
+system, are more reliable than seconds if the machine has other load. Goals, on 2 cores: 6 s to the
 first node, 3 s for `kedro registry list`. Everything happens in a temporary copy of the project with a store
-of its own, made by a first run that is not counted: nothing is left here.
+of its own, made by a first run that is not counted: no file remains in the project.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _row(name: str, taken: list[tuple[float, float | None]]) -> dict[str, Any]:
 
 
 def _copy(folder: Path) -> Path:
-    """Settings and sources of the project where a run leaves nothing behind."""
+    """Settings and sources of the project in a folder of their own, which a run may change."""
     project = folder / "project"
     shutil.copytree(PROJECT / "conf", project / "conf")
     shutil.copytree(PROJECT / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))

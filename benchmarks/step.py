@@ -1,4 +1,4 @@
-"""What a training step costs beside its network passes: python benchmarks/step.py --size 96 --batch 16
+"""Cost of a training step compared with its network passes: python benchmarks/step.py --size 96 --batch 16
 
 images_per_s of whole training steps as `fit` takes them, optimiser included, on fixed batches; three ratios:
 
@@ -8,7 +8,7 @@ images_per_s of whole training steps as `fit` takes them, optimiser included, on
 * ratio_naive: time of a naive eager float32 step, as the numbered list is written, / time of the step (higher
   is better)
 
-What is compared takes turns in one process, so that a drift of the machine meets all alike. samix_p and
+The compared versions take turns in one process, so that a drift of the machine affects all alike. samix_p and
 SAMix-P read their maps from a frozen network of the same kind as the trained one; samix_p trains on mixed
 images alone. With --with-augment the batches come out of a data set in memory and are augmented, image by
 image in the naive step; the bare passes stay bare.

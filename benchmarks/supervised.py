@@ -1,9 +1,9 @@
 """Policies with equal budgets on CIFAR-100: python benchmarks/supervised.py [--full] [--seeds 0 1 2]
 
-Trains none, mixup, cutmix, samix and samix_p through the pipeline samix_ablation, prints the table and the
-MLflow run of every training. Without --full: a stratified part of the images and a quarter of ResNet-18's
-widths, for a CPU; with it: everything, ResNet-18, and the paper's shortest recipe (200 epochs), for a GPU.
-CIFAR-100 is read from SAMIX_DATA_ROOT or data/01_raw. What is finished is not trained again.
+Trains none, mixup, cutmix, samix and samix_p through the pipeline samix_ablation, and prints the table and
+the MLflow run of every training. Without --full: a stratified part of the images and a quarter of ResNet-18's
+widths, for a CPU; with it: all images, ResNet-18, and the paper's shortest recipe (200 epochs), for a GPU.
+CIFAR-100 is read from SAMIX_DATA_ROOT or data/01_raw. Finished trainings are reused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ALPHAS = {"none": 1.0, "mixup": 1.0, "cutmix": 0.2, "samix": 2.0, "samix_p": 2.0
 
 
 def small_recipe(limit: int, epochs: int) -> dict[str, Any]:
-    """What a CPU can do; so few steps need a Mixer that moves faster than the paper's SGD moves it."""
+    """A recipe for a CPU; with so few steps, the Mixer needs larger updates than the paper's SGD makes."""
     mixer = {"init_std": 0.3, "rescale_k": 0.25}
     optimizer = {"name": "adamw", "lr": 0.01, "min_lr": 0.0, "decay_all": False}
     return {
