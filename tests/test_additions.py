@@ -140,48 +140,37 @@ def test_their_tests_and_those_of_all_names_pass(project):
     project.python("pytest", "-q", *own, *OF_ALL_NAMES, "-k", "toy or not [")
 
 
-def test_a_source_a_detector_and_a_protocol_are_used_by_name(project):
+def test_a_method_a_source_a_detector_and_a_protocol_are_used_by_name(project):
     nodes = [
         "data_preparation.prepare_images",
         "data_preparation.check_settings",
         "data_preparation.describe_images",
+        "ssl_training.train_encoder",
+        "linear_evaluation.probe_untrained",
         "detection_transfer.provide_scenes",
         "detection_transfer.train_scratch",
-        "linear_evaluation.probe_untrained",
     ]
     params = {
         "data_preparation.source": "toy",
-        "detection_transfer.detector.name": "toy",
+        "model.method.name": "toy",
+        "model.method.options.batch_size": 32,
+        "model.method.options.temperature": 0.3,
+        "ssl_training.policy.name": "mixup",
+        "ssl_training.epochs": 1,
         "linear_evaluation.protocols": "[toy]",
+        "detection_transfer.detector.name": "toy",
     }
     project.run("--pipeline=samix_ssl", f"--nodes={','.join(nodes)}", **params)
     metrics = read_json(project.path / "data/08_reporting/data_preparation/metrics.json")
     assert metrics["data.train"] + metrics["data.test"] == 120 and metrics["data.classes"] == 3
-    assert "loss_half" in project.about("detection_transfer")["history"][-1]
+    last = project.about("ssl_training")["history"][-1]
+    assert {"loss_ssl", "loss_mixed"} <= last.keys() and "queue_top1" not in last
     figures = project.about("linear_evaluation")["figures"]
     assert figures.keys() == {"linear", "toy"} and figures["toy"]["top1"] == 100
+    assert "loss_half" in project.about("detection_transfer")["history"][-1]
 
 
 def test_a_policy_is_used_by_name(project):
     own = {"sl_training.policy.name": "toy", "sl_training.policy.options.times": 2}
     project.run("--pipeline=samix_sl", **{"data_preparation.limit": 100}, **own)
     assert "val_top1_mixed_q" in project.about("sl_training")["figures"]
-
-
-def test_a_method_is_used_by_name(project):
-    nodes = [
-        "data_preparation.prepare_images",
-        "data_preparation.check_settings",
-        "ssl_training.train_encoder",
-    ]
-    params = {
-        "data_preparation.limit": 100,
-        "model.method.name": "toy",
-        "model.method.options.batch_size": 32,
-        "model.method.options.temperature": 0.3,
-        "ssl_training.policy.name": "mixup",
-        "ssl_training.epochs": 1,
-    }
-    project.run("--pipeline=samix_ssl", f"--nodes={','.join(nodes)}", **params)
-    last = project.about("ssl_training")["history"][-1]
-    assert {"loss_ssl", "loss_mixed"} <= last.keys() and "queue_top1" not in last

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from samix.core.step import BatchShape
@@ -39,4 +40,20 @@ class Mixup(Policy):
 
 def linear(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
     """w * first + (1 - w) * second of images or features (N, ...), w the first row of weights (2, N)."""
-    return second.lerp(first, as_weight(weights[0], first))
+    own, other = (as_weight(weight, first) for weight in weights)
+    mixed: Tensor = _Linear.apply(first, second, own, other)
+    return mixed
+
+
+class _Linear(torch.autograd.Function):
+    """lerp whose gradient for `second` has the given weight; its own would have 1 - the rounded weight."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, own: Tensor, other: Tensor) -> Tensor:
+        ctx.save_for_backward(own, other)
+        return second.lerp(first, own)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        own, other = ctx.saved_tensors
+        return gradient * own, gradient * other, None, None
