@@ -79,7 +79,9 @@ def test_networks_add_the_policies_that_ask_one(tmp_path):
     vit = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
     found = shown_policies(networks=[cnn, classifier_file(tmp_path / "vit.safetensors", vit)])
     shown = {name.partition(",")[0] for name in found}
-    hidden = {name for name, kind in POLICIES.items() if kind.cost == "learned" or kind.mixes_features != "never"}
+    hidden = {
+        name for name, kind in POLICIES.items() if kind.cost == "learned" or kind.mixes_features != "never"
+    }
     assert shown == POLICIES.keys() - hidden and {"manifoldmix", "samix", "adautomix"} <= hidden
     assert found["transmix"].eye.path.name == "vit.safetensors"
     assert found["puzzlemix"].eye.path.name == "cnn.safetensors" and found["mixup"].eye is None

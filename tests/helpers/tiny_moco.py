@@ -2,6 +2,7 @@
 
 import torch
 
+from helpers import tiny_supervised
 from samix.clustering.memory import ODCMemory
 from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import MaskAdjustConfig, SSLMixerTrainingConfig
@@ -12,7 +13,7 @@ from samix.data import TwoViews
 from samix.methods import MoCo, SelfSupervised
 from samix.methods.labels import FixedLabels, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
-from samix.mixup import CutMix, Mixer, Mixup, SAMix
+from samix.mixup import CutMix, Mixer, Mixup, SAMix, SAMixP
 from samix.nn import Encoder, build_backbone
 
 IMAGES, BATCH, CLUSTERS, DIM = 12, 4, 3, 6
@@ -69,6 +70,20 @@ def learner_of(kind, seed=0, config=CONFIG, labels=None, adjust=ADJUST, **traini
             parameter += 0.3 * torch.randn_like(parameter)
     if mixer_training is not None:
         mixer.gamma.data.fill_(0.7)
+    return learner
+
+
+def with_samix_p(learner):
+    """The host with a frozen Mixer and its own encoder as the policy."""
+    donor = tiny_supervised.learner_of("samix").mixer_training.mixer
+    own, other = tiny_supervised.STATISTICS
+    learner.policy = SAMixP(
+        build_backbone(tiny_supervised.BACKBONE),
+        donor,
+        tiny_supervised.ADJUST,
+        trained_on=own,
+        images_use=other,
+    ).to(torch.get_default_dtype())
     return learner
 
 

@@ -11,10 +11,11 @@ from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names
-from samix.mixup import CutMix, Mixer, Mixup, SAMix, SAMixP
+from samix.mixup import CutMix, Mixer, Mixup, ResizeMix, SAMix, SAMixP
 from samix.nn import Classifier, build_backbone
 
 BATCH, CLASSES = 5, 4
+PLAIN = {"mixup": Mixup, "cutmix": CutMix, "resizemix": ResizeMix}
 KINDS = ["none", "mixup", "cutmix", "samix", "samix_p"]
 BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
 MIXER = MixerConfig(rescale_k=0.25)
@@ -22,24 +23,27 @@ ADJUST = MaskAdjustConfig(margin=0.02, lam_margin=0.08)
 STATISTICS = ([0.5, 0.4, 0.3], [0.2, 0.3, 0.25]), ([0.1, 0.2, 0.3], [0.3, 0.2, 0.4])
 
 
-def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, **options):
+def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, backbone=BACKBONE, **options):
     """A tiny host, all networks of which differ and are far from their initial state.
 
     options: of SupervisedConfig; training: of SupervisedMixerConfig; momentum: of MomentumConfig.
     """
     torch.manual_seed(seed)
     config = SupervisedConfig(momentum=MomentumConfig(**(momentum or {"start": 0.8, "end": 0.95})), **options)
-    policy, mixer_training = {"mixup": Mixup, "cutmix": CutMix}.get(kind, lambda: None)(), None
+    policy, mixer_training = (
+        {"mixup": Mixup, "cutmix": CutMix, "resizemix": ResizeMix}.get(kind, lambda: None)(),
+        None,
+    )
     if kind == "samix":
         mixer_options = SupervisedMixerConfig(mask_adjust=adjust, **(training or {}))
-        mixer_training = MixerTraining(Mixer(6, MIXER), mixer_options)
+        mixer_training = MixerTraining(Mixer(build_backbone(backbone).tap_channels, MIXER), mixer_options)
         policy = SAMix(mixer_training.mixer, adjust)
     elif kind == "samix_p":
         own, other = STATISTICS
         policy = SAMixP(build_backbone(BACKBONE), Mixer(6, MIXER), adjust, trained_on=own, images_use=other)
         policy.to(torch.get_default_dtype())
     classifier = Classifier(
-        build_backbone(BACKBONE), CLASSES, head_names(config, policy), shared=config.heads == "shared"
+        build_backbone(backbone), CLASSES, head_names(config, policy), shared=config.heads == "shared"
     )
     learner = Supervised(classifier, config, policy=policy, alpha=2.0, mixer_training=mixer_training)
     with torch.no_grad():
@@ -57,9 +61,9 @@ def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, **opti
     return learner.train()
 
 
-def batch_of(step, n=BATCH):
+def batch_of(step, n=BATCH, side=16):
     generator = torch.Generator().manual_seed(step)
-    images = torch.randn(n, 3, 16, 16, generator=generator, dtype=torch.get_default_dtype())
+    images = torch.randn(n, 3, side, side, generator=generator, dtype=torch.get_default_dtype())
     labels = torch.randint(CLASSES, (n,), generator=generator)
     return Labelled(images, labels, torch.arange(n))
 

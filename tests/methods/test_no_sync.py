@@ -17,8 +17,6 @@ from helpers.steps import step_of as step
 from samix.config.data import AugmentConfig, SupervisedAugmentConfig
 from samix.data import Augment, MemoryStore, Normalize, SupervisedAugment
 from samix.data.batches import GlobalBatches
-from samix.mixup import SAMixP
-from samix.nn import build_backbone
 
 aten = torch.ops.aten
 READS = {
@@ -61,21 +59,6 @@ def _by_mask(indices):
     return any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in indices)
 
 
-def samix_p(learner):
-    """A MoCo host with a frozen Mixer."""
-    config = tiny_supervised.BACKBONE
-    donor = tiny_supervised.learner_of("samix").mixer_training.mixer
-    statistics = tiny_supervised.STATISTICS
-    learner.policy = SAMixP(
-        build_backbone(config),
-        donor,
-        tiny_supervised.ADJUST,
-        trained_on=statistics[0],
-        images_use=statistics[1],
-    )
-    return learner
-
-
 def hosts():
     """Every host and its batches, by name."""
     found = {f"supervised {kind}": (tiny_supervised, {"kind": kind}) for kind in tiny_supervised.KINDS}
@@ -84,7 +67,7 @@ def hosts():
         {"kind": "samix", "training": {"switch_off": 0.5}, "no_repeat": True, "plain_mix": True},
     )
     found |= {f"moco {kind}": (tiny_moco, {"kind": kind}) for kind in tiny_moco.KINDS}
-    found["moco samix_p"] = (tiny_moco, {"kind": "none", "policy": samix_p})
+    found["moco samix_p"] = (tiny_moco, {"kind": "none", "policy": tiny_moco.with_samix_p})
     found["moco cluster, online"] = (tiny_moco, {"kind": "cluster", "labels": "online"})
     found["moco instance, filtered"] = (
         tiny_moco,

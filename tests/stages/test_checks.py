@@ -64,7 +64,11 @@ def test_settings_that_work():
             "5 of min_cluster: 13 members need more",
         ),
         (
-            {"model.backbone.pretrained": True, "model.backbone.pretrained_file": "no.safetensors"},
+            {
+                "model.backbone.stem": "imagenet",
+                "model.backbone.pretrained": True,
+                "model.backbone.pretrained_file": "no.safetensors",
+            },
             "there is no file no.safetensors",
         ),
         ({"training.devices": 3}, r"batch_size is 16, which training.devices \(3\) cannot share"),
