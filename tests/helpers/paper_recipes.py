@@ -6,7 +6,7 @@ import pytest
 
 CIFAR_STATISTICS = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SGD = "momentum"  # timm's name of SGD without Nesterov's momentum
+SGD = "sgd"  # without Nesterov's momentum
 
 
 class Recipe(NamedTuple):
