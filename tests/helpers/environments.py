@@ -66,6 +66,7 @@ class Settings:
         """What data_preparation would tell of the images."""
         data = self.data_preparation
         return {
+            "source": data.source,
             "mean": data.mean,
             "std": data.std,
             "classes": [str(number) for number in range(data.classes)],
