@@ -21,7 +21,7 @@ from samix.config.data import AugmentConfig, DataConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig, ModelConfig
-from samix.config.supervised import MomentumConfig, SupervisedConfig, SupervisedMixerConfig
+from samix.config.supervised import EMAConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.core.weights import WeightsFile
 from samix.data import Images, Normalize, Prepared, open_images, prepare
@@ -65,7 +65,7 @@ def main() -> None:
 def supervised_bundle(data: Prepared, training: TrainingConfig, epochs: int) -> WeightsFile:
     """The Mixer trained under labels."""
     config = SupervisedConfig(
-        optimizer=OptimizerConfig(lr=0.1, weight_decay=5e-4), momentum=MomentumConfig(start=0.99, end=None)
+        optimizer=OptimizerConfig(lr=0.1, weight_decay=5e-4), ema=EMAConfig(start=0.99, end=None)
     )
     inputs = {"backbone": BACKBONE, "supervised": config, "mixer": SupervisedMixerConfig(**MIXER)}
     return run(supervised.pretrain_mixer, supervised.SupervisedJob, "labels", data, training, epochs, inputs)
@@ -78,7 +78,7 @@ def instance_bundle(data: Prepared, training: TrainingConfig, epochs: int, eta: 
         moco=MoCoConfig(
             batch_size=100,
             queue=1000,
-            momentum=0.99,
+            ema=0.99,
             projector=ProjectorConfig(hidden=256, out=64, norm=True),
             augment=AugmentConfig(),
             optimizer=OptimizerConfig(lr=0.06, weight_decay=5e-4),
