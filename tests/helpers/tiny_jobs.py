@@ -100,7 +100,7 @@ def samix_job(folder, objective="cluster", epochs=2, mixer=None, **options):
     )
 
 
-def supervised_job(folder, policy="samix", epochs=2, mixer=None, bundle=None, host=None, **options):
+def supervised_job(folder, policy="samix", epochs=2, mixer=None, pretrained_mixer=None, host=None, **options):
     """Training under labels. host: options of SupervisedConfig; mixer: of its training, for policy samix."""
     return SupervisedJob(
         **on_backbone(shared(folder, **options)),
@@ -108,5 +108,5 @@ def supervised_job(folder, policy="samix", epochs=2, mixer=None, bundle=None, ho
         epochs=epochs,
         policy=PolicyConfig(name=policy),
         mixer=SupervisedMixerConfig(**(mixer or {})) if policy == "samix" else None,
-        bundle=bundle,
+        pretrained_mixer=pretrained_mixer,
     )

@@ -19,23 +19,27 @@ from samix.training import run_job
 
 
 def moco_job(folder, policy, **options):
-    bundle = options.pop("bundle", None)
+    pretrained_mixer = options.pop("pretrained_mixer", None)
     return MoCoJob(
-        **shared(folder, **options), epochs=1, policy=PolicyConfig(name=policy), mixer=None, bundle=bundle
+        **shared(folder, **options),
+        epochs=1,
+        policy=PolicyConfig(name=policy),
+        mixer=None,
+        pretrained_mixer=pretrained_mixer,
     )
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return run_job(pretrain_mixer, samix_job(tmp_path_factory.mktemp("bundle")))
+def pretrained_mixer(tmp_path_factory):
+    return run_job(pretrain_mixer, samix_job(tmp_path_factory.mktemp("pretrained_mixer")))
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, bundle):
+def results(tmp_path_factory, pretrained_mixer):
     """The trained backbones by policy."""
     folder = tmp_path_factory.mktemp("policies")
     jobs = {name: moco_job(folder / name, name) for name in ("none", "mixup", "cutmix")}
-    jobs["samix_p"] = moco_job(folder / "samix_p", "samix_p", bundle=bundle)
+    jobs["samix_p"] = moco_job(folder / "samix_p", "samix_p", pretrained_mixer=pretrained_mixer)
     jobs["samix cluster"] = samix_job(folder / "cluster", epochs=1)
     jobs["samix instance"] = samix_job(folder / "instance", "instance", epochs=1)
     return {name: run_job(train_encoder, job) for name, job in jobs.items()}
@@ -90,10 +94,10 @@ def learner_of(job):
     return learners[0]
 
 
-def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
-    assert bundle.metadata["kind"] == "samix_p"
-    assert "mask_error" in bundle.metadata["history"][-1]
-    learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(bundle.path)
+def test_pretrained_mixer_is_the_momentum_encoder_with_the_mixer(pretrained_mixer, tmp_path):
+    assert pretrained_mixer.metadata["kind"] == "samix_p"
+    assert "mask_error" in pretrained_mixer.metadata["history"][-1]
+    learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(pretrained_mixer.path)
     pairs = (
         (policy.backbone, learner.method.momentum_encoder.backbone),
         (policy.mixer, learner.mixer_training.mixer),
@@ -105,9 +109,9 @@ def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
     assert not torch.equal(policy.backbone.net.conv1.weight, own)
 
 
-def test_bundle_is_used_frozen(bundle, tmp_path):
-    learner = learner_of(moco_job(tmp_path, "samix_p", bundle=bundle))
-    for name, value in SAMixP.from_file(bundle.path).state_dict().items():
+def test_pretrained_mixer_is_used_frozen(pretrained_mixer, tmp_path):
+    learner = learner_of(moco_job(tmp_path, "samix_p", pretrained_mixer=pretrained_mixer))
+    for name, value in SAMixP.from_file(pretrained_mixer.path).state_dict().items():
         if name not in ("scale", "shift"):
             assert torch.equal(learner.policy.state_dict()[name], value), name
 

@@ -25,7 +25,7 @@ from samix.methods import METHODS, SelfSupervised
 from samix.methods.labels import LabelSource, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.mixup import Mixer
-from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Encoder
 from samix.training import Job, fit
 
@@ -35,8 +35,8 @@ class MoCoJob(Job):
     """MoCo v2 with a policy.
 
     start: first weights of the encoder, None for random ones; mixer: how a Mixer is trained along (policy
-    samix); bundle: the frozen Mixer (policy samix_p); pseudo_labels: one row per training image, in the
-    manifest's order, if labels are used; clustering: how they follow the encoder.
+    samix); pretrained_mixer: the frozen one of policy samix_p; pseudo_labels: one row per training image, in
+    the manifest's order, if labels are used; clustering: how they follow the encoder.
     """
 
     images: Images
@@ -45,7 +45,7 @@ class MoCoJob(Job):
     policy: PolicyConfig
     start: WeightsFile | None = None
     mixer: SSLMixerTrainingConfig | None = None
-    bundle: WeightsFile | None = None
+    pretrained_mixer: WeightsFile | None = None
     pseudo_labels: pd.DataFrame | None = None
     clustering: ClusteringConfig = ClusteringConfig()
 
@@ -69,17 +69,19 @@ class MoCoJob(Job):
                 f"mixer_pretraining.cluster.kmeans_epochs: no epoch {late[0]} in {self.epochs} epochs."
             )
         own = self.mixer is not None and self.mixer.cluster.labels == "true"
-        if uses_labels(self.policy, self.mixer, self.bundle) and not own:
+        if uses_labels(self.policy, self.mixer, self.pretrained_mixer) and not own:
             pseudo_label_tensor(self.pseudo_labels, images)
 
 
 def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
-    """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum encoder's backbone."""
+    """Train SAMix online; the result is the pretrained Mixer, with the momentum encoder's backbone."""
     learner, history = _train(job, accelerator)
     if not accelerator.is_main_process or job.mixer is None or learner.mixer_training is None:
         return
-    tensors = bundle_tensors(learner.method.teacher.backbone, learner.mixer_training.mixer)
-    about = bundle_metadata(job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics)
+    tensors = pretrained_mixer_tensors(learner.method.teacher.backbone, learner.mixer_training.mixer)
+    about = pretrained_mixer_metadata(
+        job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics
+    )
     job.finish(tensors, {**about, "history": history})
 
 
@@ -132,10 +134,12 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list
 def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
     encoder = start_encoder(job.model, job.seed, job.start)
     labels = None
-    if uses_labels(job.policy, job.mixer, job.bundle):
+    if uses_labels(job.policy, job.mixer, job.pretrained_mixer):
         labels = _labels(job, encoder.to(accelerator.device), store)
     training = _mixer_training(job, encoder, labels)
-    policy = make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=job.images.statistics)
+    policy = make_policy(
+        job.policy, mixer=training, pretrained_mixer=job.pretrained_mixer, images_use=job.images.statistics
+    )
     return SelfSupervised(
         METHODS[job.model.method.name](encoder, job.model.method_config, job.seed),
         policy=policy,

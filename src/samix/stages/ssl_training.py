@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from samix.core.weights import WeightsFile
     from samix.data import Images
 
-BUNDLE = "mixer_pretraining.bundle_weights"
+PRETRAINED_MIXER = "mixer_pretraining.mixer_weights"
 
 
 def no_mixer(settings: Settings) -> str | None:
@@ -54,7 +54,7 @@ def train_encoder(settings: Settings, images: Images, upstream: Upstream, seed: 
         epochs=settings.ssl_training.epochs,
         policy=policy,
         mixer=mixer_along(policy, SSLMixerTrainingConfig, settings.mixer_pretraining),
-        bundle=upstream.get(BUNDLE),
+        pretrained_mixer=upstream.get(PRETRAINED_MIXER),
         **label_fields(settings, upstream),
     )
 
@@ -91,7 +91,7 @@ SSL_TRAINING = Stage(
             "backbone_weights",
             "ssl",
             train_encoder,
-            needs={BUNDLE: no_mixer, LABELS: no_labels},
+            needs={PRETRAINED_MIXER: no_mixer, LABELS: no_labels},
         ),
     ),
     steps=(Step("score_encoder", score_encoder, ("backbone_weights",), ("metrics", "curves_picture")),),
