@@ -59,7 +59,8 @@ def test_a_pretrained_mixer_adds_its_own_row(tmp_path):
     images = torch.rand(2, 1, 3, 16, 16)
     normalised = (images[0] - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
     torch.testing.assert_close(found["samix_p"].policy._own(images[0]), normalised)
-    assert [mixed.lam for mixed in found["samix_p"].mixes(*images, 0)] == list(LAMS)
+    shares = [share_of_first(mixed) for mixed in found["samix_p"].mixes(*images, 0)]
+    assert shares == pytest.approx(LAMS, abs=1e-6)
 
 
 def classifier_file(path, config, seed=0):
@@ -78,7 +79,7 @@ def test_networks_add_the_policies_that_ask_one(tmp_path):
     vit = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
     found = shown_policies(networks=[cnn, classifier_file(tmp_path / "vit.safetensors", vit)])
     shown = {name.partition(",")[0] for name in found}
-    hidden = {name for name, kind in POLICIES.items() if kind.cost == "T" or kind.inside != "never"}
+    hidden = {name for name, kind in POLICIES.items() if kind.cost == "learned" or kind.mixes_features != "never"}
     assert shown == POLICIES.keys() - hidden and {"manifoldmix", "samix", "adautomix"} <= hidden
     assert found["transmix"].eye.path.name == "vit.safetensors"
     assert found["puzzlemix"].eye.path.name == "cnn.safetensors" and found["mixup"].eye is None
@@ -105,7 +106,7 @@ def test_the_same_numbers_at_every_lam():
         assert all((low <= high).all() for low, high in zip(masks, masks[1:], strict=False))
     out = Shown(Mixup()).mixes(first, second, 5)
     for lam, mixed in zip(LAMS, out, strict=True):
-        assert mixed.lam == lam
+        assert share_of_first(mixed) == pytest.approx(lam)
         torch.testing.assert_close(mixed.images[:1], lam * first + (1 - lam) * second)
 
 

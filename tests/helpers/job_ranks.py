@@ -32,7 +32,7 @@ def train_and_tell(job, accelerator):
         "index": all_gather(torch.cat([batch.index for batch in seen])[None]),
         "views": all_gather(torch.cat([batch.view_q.mean((1, 2, 3)) for batch in seen])[None]),
         "parameters": {name: all_gather(p.detach()[None]) for name, p in learners[0].named_parameters()},
-        "queue": all_gather(state["queue.keys"][None]),
+        "queue": all_gather(state["method.queue.keys"][None]),
         "labels": {name: all_gather(t[None]) for name, t in learners[0].labels.state_dict().items()},
     }
     if accelerator.is_main_process:

@@ -35,7 +35,7 @@ def test_all_ranks_end_with_the_same_parameters_and_queue(ranks):
         assert torch.equal(both[0], both[1]), name
     assert torch.equal(ranks["queue"][0], ranks["queue"][1])
     assert {
-        "encoder.projector.0.weight",
+        "method.encoder.projector.0.weight",
         "policy.mixer.query.weight",
         "mixer_training.head.weight",
     } <= ranks["parameters"].keys()

@@ -54,8 +54,8 @@ def test_weights_optimisers_and_history_equal_those_of_an_uninterrupted_job(tmp_
         require_equal(a, b, what)
     learner, optimizers, history = expected
     assert {
-        "queue.keys",
-        "queue.index",
+        "method.queue.keys",
+        "method.queue.index",
         "labels.memory.labels",
         "mixer_training.mixer.gamma",
         "mixer_training.head.weight",

@@ -64,7 +64,7 @@ def test_settings_that_work():
             "5 of min_cluster: 13 members need more",
         ),
         (
-            {"pseudo_labels.init": "given", "pseudo_labels.init_weights": "no.safetensors"},
+            {"model.backbone.pretrained": True, "model.backbone.pretrained_file": "no.safetensors"},
             "there is no file no.safetensors",
         ),
         ({"training.devices": 3}, r"batch_size is 16, which training.devices \(3\) cannot share"),
@@ -106,7 +106,7 @@ def test_faiss_that_is_not_installed(monkeypatch):
     [
         ({"name": "adautomix"}, r"ssl_training\.policy: policy adautomix reads the logits"),
         ({"name": "transmix"}, r"ssl_training\.policy: policy transmix needs the attention"),
-        ({"name": "fmix", "lam": "sample"}, r"policy\.lam: policy fmix takes one lam a batch"),
+        ({"name": "fmix", "lam": "sample"}, r"policy\.lam: policy fmix takes one lam per batch"),
         ({"name": "manifoldmix"}, "policy manifoldmix mixes features of two images of one view"),
     ],
 )
