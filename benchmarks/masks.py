@@ -25,7 +25,7 @@ from samix.config.supervised import EMAConfig, SupervisedConfig, SupervisedMixer
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.core.weights import WeightsFile
 from samix.data import Images, Normalize, Prepared, open_images, prepare
-from samix.jobs import moco, supervised
+from samix.jobs import self_supervised, supervised
 from samix.mixup import SAMixP
 from samix.training import run_job
 
@@ -86,7 +86,15 @@ def instance_mixer(data: Prepared, training: TrainingConfig, epochs: int, eta: f
     )
     mixer = SSLMixerTrainingConfig(objective="instance", eta=eta, **MIXER)
     inputs = {"model": model, "mixer": mixer}
-    return run(moco.pretrain_mixer, moco.MoCoJob, f"instances eta {eta}", data, training, epochs, inputs)
+    return run(
+        self_supervised.pretrain_mixer,
+        self_supervised.SelfSupervisedJob,
+        f"instances eta {eta}",
+        data,
+        training,
+        epochs,
+        inputs,
+    )
 
 
 def run(

@@ -12,7 +12,7 @@ from helpers.paper_recipes import CIFAR_STATISTICS, IMAGENET_STATISTICS, RECIPES
 from samix.config.data import AugmentConfig
 from samix.config.training import TrainingConfig
 from samix.data import Augment, Images, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches
-from samix.jobs import moco
+from samix.jobs import self_supervised
 from samix.jobs.supervised import SupervisedJob, build_supervised
 from samix.kedro.parameters import check_parameters
 from samix.methods import MoCo
@@ -220,7 +220,7 @@ def test_self_supervised_recipe_trains(name, two_steps, tmp_path):
     found = settings_of(name)
     host = found.model.moco.model_copy(update={"batch_size": 2, "queue": 4})
     store = noise(found, 4)
-    job = moco.MoCoJob(
+    job = self_supervised.SelfSupervisedJob(
         **job_fields(tmp_path, found),
         model=found.model.model_copy(update={"moco": host}),
         policy=found.ssl_training.policy,
@@ -228,7 +228,7 @@ def test_self_supervised_recipe_trains(name, two_steps, tmp_path):
         pseudo_labels=pd.DataFrame({"pseudo_label": [0, 0, 1, 1]}),
         clustering=found.pseudo_labels.clustering.model_copy(update={"clusters": 2}),
     )
-    learner = moco._learner(job, store, Accelerator(cpu=True))
+    learner = self_supervised._learner(job, store, Accelerator(cpu=True))
     augment = Augment.for_data(host.augment, found.card)
     row, moved = two_steps(job, learner, TwoViewBatches(store, augment, 2, 0))
     assert {"loss_ssl", "loss_mixed", "mixer_local", "mixer_global", "head_loss"} <= row.keys()

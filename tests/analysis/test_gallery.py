@@ -12,7 +12,7 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, SAMixP, StackMix
 from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Classifier, build_backbone
@@ -79,7 +79,9 @@ def test_networks_add_the_policies_that_ask_one(tmp_path):
     vit = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
     found = shown_policies(networks=[cnn, classifier_file(tmp_path / "vit.safetensors", vit)])
     shown = {name.partition(",")[0] for name in found}
-    hidden = {name for name, kind in POLICIES.items() if kind.cost == "learned" or kind.mixes_features != "never"}
+    hidden = {
+        name for name, kind in POLICIES.items() if kind.cost == "learned" or kind.mixes_features != "never"
+    }
     assert shown == POLICIES.keys() - hidden and {"manifoldmix", "samix", "adautomix"} <= hidden
     assert found["transmix"].eye.path.name == "vit.safetensors"
     assert found["puzzlemix"].eye.path.name == "cnn.safetensors" and found["mixup"].eye is None

@@ -21,7 +21,7 @@ from samix.config.supervised import SLTrainingConfig, SupervisedConfig, Supervis
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.data import Images, prepare
 from samix.jobs.labels import uses_labels
-from samix.jobs.moco import MoCoJob
+from samix.jobs.self_supervised import SelfSupervisedJob
 from samix.jobs.supervised import SupervisedJob
 
 IMAGES = 64
@@ -90,7 +90,7 @@ def samix_job(folder, objective="cluster", epochs=2, mixer=None, **options):
     """SAMix online: the job with the most state. mixer: options of its training."""
     config, policy = SSLMixerTrainingConfig(objective=objective, **(mixer or {})), PolicyConfig(name="samix")
     clusters = uses_labels(policy, config, None) and config.cluster.labels != "true"
-    return MoCoJob(
+    return SelfSupervisedJob(
         **shared(folder, **options),
         epochs=epochs,
         policy=policy,

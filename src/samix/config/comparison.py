@@ -93,7 +93,9 @@ class ComparisonConfig(Config):
         None, min_length=1, description="null: model.backbone as it is"
     )
     seeds: tuple[int, ...] = Field((0, 1), min_length=1)
-    host: Host = Field("sl", description="sl: supervised training; ssl: MoCo, then linear evaluation")
+    host: Host = Field(
+        "sl", description="sl: supervised training; ssl: self-supervised training, then linear evaluation"
+    )
     epochs: int | None = Field(
         None, ge=1, description="of every training; null: those of sl_training or ssl_training"
     )

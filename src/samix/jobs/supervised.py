@@ -22,7 +22,7 @@ from samix.data import Images, ImageStore, LabelledBatches, Normalize, Supervise
 from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, policy_classes, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.methods.adversarial import AdversarialTraining
 from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names

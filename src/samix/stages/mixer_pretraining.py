@@ -1,4 +1,4 @@
-"""Stage mixer_pretraining: the Mixer, trained online in MoCo v2 and kept with its encoder."""
+"""Stage mixer_pretraining: the Mixer, trained online by self-supervision and kept with its encoder."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def label_fields(settings: Settings, upstream: Upstream) -> dict[str, Any]:
 
 def pretrain_mixer(settings: Settings, images: Images, upstream: Upstream, seed: int) -> Any:
     """Train SAMix online; the result holds the Mixer and the encoder whose maps it understands."""
-    from samix.jobs import moco
+    from samix.jobs import self_supervised
     from samix.jobs.build import mixer_along
 
     config = settings.mixer_pretraining
     policy = PolicyConfig(name="samix", alpha=config.alpha)
-    return moco.pretrain_mixer, moco.MoCoJob(
+    return self_supervised.pretrain_mixer, self_supervised.SelfSupervisedJob(
         label="mixer_pretraining",
         seed=seed,
         training=settings.training,

@@ -41,11 +41,11 @@ def no_labels(settings: Settings) -> str | None:
 
 def train_encoder(settings: Settings, images: Images, upstream: Upstream, seed: int) -> Any:
     """Train the method with the policy; samix and automix train a new Mixer along."""
-    from samix.jobs import moco
+    from samix.jobs import self_supervised
     from samix.jobs.build import mixer_along
 
     policy = settings.ssl_training.policy
-    return moco.train_encoder, moco.MoCoJob(
+    return self_supervised.train_encoder, self_supervised.SelfSupervisedJob(
         label="ssl_training",
         seed=seed,
         training=settings.training,
@@ -78,7 +78,7 @@ def score_encoder(backbone: WeightsFile) -> tuple[dict[str, float], Any]:
 
     history = backbone.metadata["history"]
     keys = [key for key in ("loss", "loss_ssl", "loss_mixed", "queue_top1") if key in history[-1]]
-    figure = curves_figure({"MoCo": history}, [*keys, "lr/encoder"])
+    figure = curves_figure({"training": history}, [*keys, "lr/encoder"])
     return {f"ssl.{key}": history[-1][key] for key in keys}, figure
 
 

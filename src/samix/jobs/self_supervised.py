@@ -1,4 +1,4 @@
-"""Jobs that train with MoCo v2: the Mixer's pre-training and the self-supervised training."""
+"""Jobs that train a self-supervised method: the Mixer's pre-training and the training itself."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from samix.training import Job, fit
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoJob(Job):
-    """MoCo v2 with a policy.
+class SelfSupervisedJob(Job):
+    """The method of `model` with a policy.
 
     start: first weights of the encoder, None for random ones; mixer: how a Mixer is trained along (policy
     samix); pretrained_mixer: the frozen one of policy samix_p; pseudo_labels: one row per training image, in
@@ -73,7 +73,7 @@ class MoCoJob(Job):
             pseudo_label_tensor(self.pseudo_labels, images)
 
 
-def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
+def pretrain_mixer(job: SelfSupervisedJob, accelerator: Accelerator) -> None:
     """Train SAMix online; the result is the pretrained Mixer, with the momentum encoder's backbone."""
     learner, history = _train(job, accelerator)
     if not accelerator.is_main_process or job.mixer is None or learner.mixer_training is None:
@@ -85,7 +85,7 @@ def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
     job.finish(tensors, {**about, "history": history})
 
 
-def train_encoder(job: MoCoJob, accelerator: Accelerator) -> None:
+def train_encoder(job: SelfSupervisedJob, accelerator: Accelerator) -> None:
     """Train the encoder; the result is its backbone."""
     learner, history = _train(job, accelerator)
     if accelerator.is_main_process:
@@ -108,7 +108,7 @@ def about_backbone(
     }
 
 
-def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list[dict[str, float]]]:
+def _train(job: SelfSupervisedJob, accelerator: Accelerator) -> tuple[SelfSupervised, list[dict[str, float]]]:
     job.check()
     store = job.images.open(job.images.pretraining).to(accelerator.device)
     augment = Augment.for_data(job.model.method_config.augment, job.images.card)
@@ -131,7 +131,7 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list
     return learner, history
 
 
-def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
+def _learner(job: SelfSupervisedJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
     encoder = start_encoder(job.model, job.seed, job.start)
     labels = None
     if uses_labels(job.policy, job.mixer, job.pretrained_mixer):
@@ -150,7 +150,7 @@ def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfS
     )
 
 
-def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
+def _labels(job: SelfSupervisedJob, encoder: Encoder, store: ImageStore) -> LabelSource:
     if job.mixer is None or job.mixer.cluster.labels != "online":
         return fixed_labels(store, len(job.images.card["classes"]), job.pseudo_labels, job.clustering)
     normalize = Normalize.for_data(job.images.card)
@@ -158,7 +158,9 @@ def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
     return online_labels(encoder, store, normalize, job.pseudo_labels, job.clustering, size)
 
 
-def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ctx: StepContext) -> None:
+def _renew_clusters(
+    job: SelfSupervisedJob, learner: SelfSupervised, store: ImageStore, ctx: StepContext
+) -> None:
     """New clusters by k-means on the present keys, and a head that forgets the old ones."""
     source, training = learner.labels, learner.mixer_training
     assert isinstance(source, OnlineLabels)  # the configuration has kmeans_epochs for these alone
@@ -169,7 +171,9 @@ def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ct
         seeded(training.reset_head, job.seed, f"{Stream.CLUSTER_HEAD}/{ctx.epoch}")
 
 
-def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) -> MixerTraining | None:
+def _mixer_training(
+    job: SelfSupervisedJob, encoder: Encoder, labels: LabelSource | None
+) -> MixerTraining | None:
     config = job.mixer
     if config is None:
         return None
