@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from ema import EMA, ema_loop
 from measuring import Rows, alternate, finish, parser, waiting_for
-from momentum import MOMENTUM, ema_loop
 from torch import Tensor, nn
 
 from samix.config.networks import BackboneConfig
 from samix.config.training import TrainingConfig
-from samix.nn import Backbone, build_backbone, ema_, momentum_copy
+from samix.nn import Backbone, build_backbone, ema_, frozen_copy
 from samix.training.launch import resolve_precision
 
 Work = Callable[[], None]
@@ -84,7 +84,7 @@ class _Bench:
         config = BackboneConfig(name=arguments.backbone, stem=self.stem, channels=channels)
         torch.manual_seed(0)
         self.backbone: Backbone = build_backbone(config).to(device).train()
-        self.slow = momentum_copy(self.backbone)
+        self.slow = frozen_copy(self.backbone)
         self.images = torch.randn(arguments.batch, 3, arguments.size, arguments.size, device=device)
         self.device = device
         self.bf16 = arguments.precision == "bf16"
@@ -130,7 +130,7 @@ class _Bench:
         yield Change(
             "update of the momentum network",
             ("one tensor at a time", lambda: ema_loop(self.slow, self.backbone)),
-            ("one foreach call", lambda: ema_(self.slow, self.backbone, MOMENTUM)),
+            ("one foreach call", lambda: ema_(self.slow, self.backbone, EMA)),
             kept=True,
         )
 

@@ -21,11 +21,11 @@ from samix.config.data import AugmentConfig, DataConfig
 from samix.config.mixing import PolicyConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig, ModelConfig
-from samix.config.supervised import MomentumConfig, SupervisedConfig, SupervisedMixerConfig
+from samix.config.supervised import EMAConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.core.weights import WeightsFile
 from samix.data import Images, Normalize, Prepared, open_images, prepare
-from samix.jobs import moco, supervised
+from samix.jobs import self_supervised, supervised
 from samix.mixup import SAMixP
 from samix.training import run_job
 
@@ -51,34 +51,34 @@ def main() -> None:
     data = prepare(DataConfig(source="cifar100", root=root, limit=arguments.limit), seed=0)
     work = Path("data/06_models/jobs")
     training = TrainingConfig(precision="bf16", threads=arguments.threads, work_dir=work, log_every=50)
-    bundles = {
-        "labels: pBCE + 0.5 CE": supervised_bundle(data, training, arguments.epochs),
-        "instances: BCE + 0.5 infoNCE": instance_bundle(data, training, arguments.epochs, eta=0.5),
-        "instances: BCE alone": instance_bundle(data, training, arguments.epochs, eta=0.0),
+    mixers = {
+        "labels: pBCE + 0.5 CE": supervised_mixer(data, training, arguments.epochs),
+        "instances: BCE + 0.5 infoNCE": instance_mixer(data, training, arguments.epochs, eta=0.5),
+        "instances: BCE alone": instance_mixer(data, training, arguments.epochs, eta=0.0),
     }
-    for name, bundle in bundles.items():
-        last = bundle.metadata["history"][-1]
+    for name, pretrained_mixer in mixers.items():
+        last = pretrained_mixer.metadata["history"][-1]
         print(f"{name}: mask variance {last['mask_variance']:.4f}, |mean - lam| {last['mask_error']:.3f}")
-    draw(bundles, data).savefig(arguments.picture, dpi=110)
+    draw(mixers, data).savefig(arguments.picture, dpi=110)
 
 
-def supervised_bundle(data: Prepared, training: TrainingConfig, epochs: int) -> WeightsFile:
+def supervised_mixer(data: Prepared, training: TrainingConfig, epochs: int) -> WeightsFile:
     """The Mixer trained under labels."""
     config = SupervisedConfig(
-        optimizer=OptimizerConfig(lr=0.1, weight_decay=5e-4), momentum=MomentumConfig(start=0.99, end=None)
+        optimizer=OptimizerConfig(lr=0.1, weight_decay=5e-4), ema=EMAConfig(start=0.99, end=None)
     )
     inputs = {"backbone": BACKBONE, "supervised": config, "mixer": SupervisedMixerConfig(**MIXER)}
     return run(supervised.pretrain_mixer, supervised.SupervisedJob, "labels", data, training, epochs, inputs)
 
 
-def instance_bundle(data: Prepared, training: TrainingConfig, epochs: int, eta: float) -> WeightsFile:
+def instance_mixer(data: Prepared, training: TrainingConfig, epochs: int, eta: float) -> WeightsFile:
     """The Mixer trained by instances, inside MoCo."""
     model = ModelConfig(
         backbone=BACKBONE,
         moco=MoCoConfig(
             batch_size=100,
             queue=1000,
-            momentum=0.99,
+            ema=0.99,
             projector=ProjectorConfig(hidden=256, out=64, norm=True),
             augment=AugmentConfig(),
             optimizer=OptimizerConfig(lr=0.06, weight_decay=5e-4),
@@ -86,7 +86,15 @@ def instance_bundle(data: Prepared, training: TrainingConfig, epochs: int, eta: 
     )
     mixer = SSLMixerTrainingConfig(objective="instance", eta=eta, **MIXER)
     inputs = {"model": model, "mixer": mixer}
-    return run(moco.pretrain_mixer, moco.MoCoJob, f"instances eta {eta}", data, training, epochs, inputs)
+    return run(
+        self_supervised.pretrain_mixer,
+        self_supervised.SelfSupervisedJob,
+        f"instances eta {eta}",
+        data,
+        training,
+        epochs,
+        inputs,
+    )
 
 
 def run(
@@ -111,11 +119,11 @@ def run(
     return run_job(worker, job)
 
 
-def draw(bundles: dict[str, WeightsFile], data: Prepared) -> Figure:
+def draw(mixers: dict[str, WeightsFile], data: Prepared) -> Figure:
     """x_i, x_j and the masks over lam, a row a pair and a block of columns a Mixer."""
     normalize = Normalize.for_data(data.card)
     first, second = pairs_of_classes(open_images(data.card, data.manifest, "test"), pairs=6)
-    columns = 2 + len(bundles) * len(LAMS)
+    columns = 2 + len(mixers) * len(LAMS)
     figure = Figure(figsize=(1.05 * columns, 1.05 * len(first) + 0.9), layout="constrained")
     axes = figure.subplots(len(first), columns)
     for ax in axes.flat:
@@ -124,8 +132,8 @@ def draw(bundles: dict[str, WeightsFile], data: Prepared) -> Figure:
         for ax, image, title in zip(axes[row], (x, y), ("$x_i$", "$x_j$"), strict=False):
             ax.imshow(image.permute(1, 2, 0).numpy())
             ax.set_title("" if row else title, fontsize=9)
-    for block, (name, bundle) in enumerate(bundles.items()):
-        policy = SAMixP.from_file(bundle.path)
+    for block, (name, pretrained_mixer) in enumerate(mixers.items()):
+        policy = SAMixP.from_file(pretrained_mixer.path)
         for place, lam in enumerate(LAMS):
             column = 2 + block * len(LAMS) + place
             masks = policy.inspect(normalize(first), normalize(second), lam).mask[:, 0].numpy()

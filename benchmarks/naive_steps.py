@@ -1,6 +1,6 @@
 """The numbered steps of SAMix as a plain reading of the list writes them: eager, float32, term by term.
 
-Contiguous layout, one Python loop over the parameters for the momentum update, one forward for each quantity
+Contiguous layout, one Python loop over the parameters for the moving average, one forward for each quantity
 that the list names, checks of values if the list contains them, PyTorch's default optimiser.
 """
 
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from samix.config.ssl import MoCoConfig
 
-ETA, BETA, MARGIN, LAM_MARGIN, TEMPERATURE, MOMENTUM = 0.5, 0.1, 0.1, 0.08, 0.2, 0.999
+ETA, BETA, MARGIN, LAM_MARGIN, TEMPERATURE, EMA = 0.5, 0.1, 0.1, 0.08, 0.2, 0.999
 
 
 class PlainMixer(nn.Module):
@@ -195,12 +195,12 @@ class NaiveSteps:
         )
 
     def _follow(self) -> None:
-        """The momentum update, one parameter after the other."""
+        """The moving average, one parameter after the other."""
         with torch.no_grad():
             pairs = ((self.slow_net, self.net), (self.slow_heads, self.heads))
             for slow, fast in pairs:
                 for own, other in zip(slow.parameters(), fast.parameters(), strict=True):
-                    own.copy_(MOMENTUM * own + (1 - MOMENTUM) * other)
+                    own.copy_(EMA * own + (1 - EMA) * other)
 
     def _features(self, net: nn.Module, x: Tensor) -> Tensor:
         return net.forward_head(self.tap.with_last(net, x)[1], pre_logits=True)  # type: ignore[operator]

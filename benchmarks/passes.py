@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from samix.config.networks import ProjectorConfig
 from samix.config.training import OptimizerConfig
 from samix.core.learner import OptimizedModules
-from samix.nn import Classifier, Encoder, momentum_copy
+from samix.nn import Classifier, Encoder, frozen_copy
 from samix.training.optimizers import make_optimizer
 
 # passes of a step: network trained on N images, so many times; momentum network without gradient on how many
@@ -35,7 +35,7 @@ class BarePasses:
         torch.manual_seed(0)
         self.trained, self.looked, self.judged, self.frozen = NEEDED[name]
         self.network = self._network(name, setup).to(setup.device).train()
-        self.slow = momentum_copy(self.network).train() if self.looked else None
+        self.slow = frozen_copy(self.network).train() if self.looked else None
         self.encoder = setup.network().to(setup.device).eval() if self.frozen else None
         self.images = images
         self.accelerator = accelerator

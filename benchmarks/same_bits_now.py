@@ -14,7 +14,7 @@ from samix.config.clustering import ClusteringConfig
 from samix.config.mixing import ClusterConfig, MaskAdjustConfig, SSLMixerTrainingConfig
 from samix.config.networks import BackboneConfig, MixerConfig, ProjectorConfig
 from samix.config.ssl import MoCoConfig
-from samix.config.supervised import MixedLossConfig, MomentumConfig, SupervisedConfig, SupervisedMixerConfig
+from samix.config.supervised import EMAConfig, MixedLossConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.config.training import OptimizerConfig
 from samix.core.learner import Learner
 from samix.methods import MoCo, SelfSupervised
@@ -45,7 +45,7 @@ def moco(training: Training) -> SelfSupervised:
     """MoCo with one of CONTRASTIVE."""
     cross_view: Any = training.cross_view
     config = MoCoConfig(
-        batch_size=BATCH, queue=2 * BATCH, momentum=0.9, cross_view=cross_view, projector=PROJECTOR,
+        batch_size=BATCH, queue=2 * BATCH, ema=0.9, cross_view=cross_view, projector=PROJECTOR,
         optimizer=OPTIMIZER,
     )  # fmt: skip
     encoder = Encoder(build_backbone(CNN), config.projector)
@@ -88,8 +88,8 @@ def supervised(training: Training) -> Supervised:
     """Supervised training with a policy."""
     options = dict(training.options)
     options |= {"mixed_loss": MixedLossConfig(**options.get("mixed_loss", {}))}
-    momentum = MomentumConfig(start=0.9, end=0.99)
-    config = SupervisedConfig(batch_size=BATCH, optimizer=OPTIMIZER, momentum=momentum, **options)
+    ema = EMAConfig(start=0.9, end=0.99)
+    config = SupervisedConfig(batch_size=BATCH, optimizer=OPTIMIZER, ema=ema, **options)
     backbone = build_backbone(VIT if training.transformer else CNN)
     policy, mixer_training = _policy_and_training(training, backbone)
     names = head_names(config, policy)

@@ -29,7 +29,7 @@ def small_recipe(limit: int, epochs: int) -> dict[str, Any]:
         "data_preparation": {"limit": limit},
         "model": {"backbone": {"channels": [16, 32, 64, 128]}, "moco": {"queue": 256}},
         "supervised": {
-            "momentum": {"start": 0.99, "end": None},
+            "ema": {"start": 0.99, "end": None},
             "optimizer": {"min_lr": 0.0, "weight_decay": 5e-4},
         },
         "mixer_pretraining_sl": {"epochs": max(1, epochs // 2), "mixer": mixer, "optimizer": optimizer},

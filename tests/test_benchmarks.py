@@ -76,9 +76,9 @@ def test_every_policy_of_the_table_is_measured(benchmark):
     assert [row["name"] for row in rows] == ["gridmix"] and rows[0]["images_per_s"] > 0
 
 
-def test_momentum_update_is_a_share_of_the_step(benchmark):
+def test_moving_average_is_a_share_of_the_step(benchmark):
     options = TINY[:9]  # it has neither a queue nor a device to choose
-    rows = benchmark("momentum", *options)["rows"]
+    rows = benchmark("ema", *options)["rows"]
     assert [row["name"] for row in rows] == ["MoCo", "SAMix-I"]
     for row in rows:
         assert row["ema_percent"] == pytest.approx(100 * row["ema_ms"] / row["step_ms"])

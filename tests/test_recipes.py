@@ -12,7 +12,7 @@ from helpers.paper_recipes import CIFAR_STATISTICS, IMAGENET_STATISTICS, RECIPES
 from samix.config.data import AugmentConfig
 from samix.config.training import TrainingConfig
 from samix.data import Augment, Images, LabelledBatches, MemoryStore, SupervisedAugment, TwoViewBatches
-from samix.jobs import moco
+from samix.jobs import self_supervised
 from samix.jobs.supervised import SupervisedJob, build_supervised
 from samix.kedro.parameters import check_parameters
 from samix.methods import MoCo
@@ -58,7 +58,7 @@ def test_supervised_figures_are_those_of_the_tables(row):
     assert (mixer.optimizer.name, mixer.optimizer.lr, mixer.optimizer.min_lr) == recipe.mixer
     assert mixer.optimizer.weight_decay == (recipe.encoder[3] if encoder.name != "lamb" else 1e-4)
     assert (mixer.mixer.rescale_k, mixer.mixer.dropout) == (recipe.k, recipe.dropout)
-    assert (mixer.eta, supervised.momentum.end) == (recipe.eta, recipe.end)
+    assert (mixer.eta, supervised.ema.end) == (recipe.eta, recipe.end)
     for key, expected in recipe.more.items():
         assert found[key] == expected, key
 
@@ -75,13 +75,13 @@ def test_nothing_of_the_small_default_is_left(row):
     mask = mixer.mask_loss
     assert (mask.mode, mask.margin, mask.variance_weight) == ("l1_variance", 0.1, 2)
     assert (mask.weight, mask.schedule) == (0.1, "linear")
-    assert supervised.momentum.start == 0.999 and supervised.augment.flip and supervised.heads == "two"
+    assert supervised.ema.start == 0.999 and supervised.augment.flip and supervised.heads == "two"
     for part in (supervised, mixer):
         assert part.optimizer.schedule == "cosine"
         assert part.optimizer.per_epoch == (part.optimizer.name == SGD)
     unusual = RECIPES[row].more
     for key, usual in {
-        "supervised.momentum.hold": 0.1,
+        "supervised.ema.hold": 0.1,
         "supervised.label_smoothing": 0,
         "supervised.no_repeat": False,
         "supervised.plain_mix": False,
@@ -121,7 +121,7 @@ def test_self_supervised_figures_are_those_of_the_tables(name):
     images, queue, epochs, rate, k, dropout = SSL[name]
     host, mixer, linear = found.model.moco, found.mixer_pretraining, found.linear_evaluation
     MoCo.check(host, images)
-    assert (host.batch_size, host.queue, host.momentum, host.temperature) == (256, queue, 0.999, 0.2)
+    assert (host.batch_size, host.queue, host.ema, host.temperature) == (256, queue, 0.999, 0.2)
     assert (host.projector.hidden, host.projector.out, host.projector.norm) == (2048, 128, False)
     step = host.optimizer
     assert (step.name, step.lr, step.min_lr, step.momentum, step.weight_decay) == (SGD, 0.03, 0, 0.9, 1e-4)
@@ -220,7 +220,7 @@ def test_self_supervised_recipe_trains(name, two_steps, tmp_path):
     found = settings_of(name)
     host = found.model.moco.model_copy(update={"batch_size": 2, "queue": 4})
     store = noise(found, 4)
-    job = moco.MoCoJob(
+    job = self_supervised.SelfSupervisedJob(
         **job_fields(tmp_path, found),
         model=found.model.model_copy(update={"moco": host}),
         policy=found.ssl_training.policy,
@@ -228,7 +228,7 @@ def test_self_supervised_recipe_trains(name, two_steps, tmp_path):
         pseudo_labels=pd.DataFrame({"pseudo_label": [0, 0, 1, 1]}),
         clustering=found.pseudo_labels.clustering.model_copy(update={"clusters": 2}),
     )
-    learner = moco._learner(job, store, Accelerator(cpu=True))
+    learner = self_supervised._learner(job, store, Accelerator(cpu=True))
     augment = Augment.for_data(host.augment, found.card)
     row, moved = two_steps(job, learner, TwoViewBatches(store, augment, 2, 0))
     assert {"loss_ssl", "loss_mixed", "mixer_local", "mixer_global", "head_loss"} <= row.keys()

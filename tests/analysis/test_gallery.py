@@ -12,9 +12,9 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, SAMixP, StackMix
-from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Classifier, build_backbone
 
 COLOURS = [(220, 30, 30), (30, 30, 220), (30, 160, 30), (230, 200, 40)]
@@ -49,12 +49,12 @@ def test_every_policy_of_images_alone():
     assert found.keys() == static | others
 
 
-def test_a_bundle_adds_its_own_row(tmp_path):
+def test_a_pretrained_mixer_adds_its_own_row(tmp_path):
     """Its encoder is told that photographs are in [0, 1]."""
     config, mean, std = BackboneConfig(channels=(4, 4, 6, 8)), [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
-    about = bundle_metadata(config, MixerConfig(), MaskAdjustConfig(mode="auto_label"), (mean, std))
-    tensors = bundle_tensors(build_backbone(config), Mixer(6, MixerConfig()))
-    found = shown_policies(save_weights(tmp_path / "bundle.safetensors", tensors, about).path)
+    about = pretrained_mixer_metadata(config, MixerConfig(), MaskAdjustConfig(mode="auto_label"), (mean, std))
+    tensors = pretrained_mixer_tensors(build_backbone(config), Mixer(6, MixerConfig()))
+    found = shown_policies(save_weights(tmp_path / "mixer.safetensors", tensors, about).path)
     assert list(found) == [*shown_policies(), "samix_p"] and isinstance(found["samix_p"].policy, SAMixP)
     images = torch.rand(2, 1, 3, 16, 16)
     normalised = (images[0] - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)

@@ -69,14 +69,16 @@ def test_seed_decides():
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.5, 1.0])
-def test_update_by_brute_force(momentum):
-    memory = memory_of(torch.randn(40, 5, generator=torch.Generator().manual_seed(1)), momentum=momentum)
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
+def test_update_by_brute_force(weight):
+    memory = memory_of(
+        torch.randn(40, 5, generator=torch.Generator().manual_seed(1)), new_feature_weight=weight
+    )
     index = torch.tensor([3, 17, 3, 29, 8, 17, 3])
     new = torch.randn(7, 5, generator=torch.Generator().manual_seed(2))
     expected, labels = memory.features.double().clone(), memory.labels.clone()
     for i, row in {i: new[n] for n, i in enumerate(index.tolist())}.items():  # the last one of an index
-        expected[i] = unit((1 - momentum) * expected[i] + momentum * unit(row))
+        expected[i] = unit((1 - weight) * expected[i] + weight * unit(row))
         labels[i] = (memory.centroids.double() @ expected[i]).argmax()
     changed = (labels[index] != memory.labels[index]).double().mean()
 
@@ -86,10 +88,10 @@ def test_update_by_brute_force(momentum):
     assert ratio.item() == pytest.approx(changed.item())
 
 
-def test_momentum_one_replaces_and_zero_keeps():
+def test_weight_one_replaces_and_zero_keeps():
     features = torch.randn(40, 5, generator=torch.Generator().manual_seed(1))
     new, index = torch.randn(40, 5, generator=torch.Generator().manual_seed(3)), torch.arange(40)
-    replaced, kept = memory_of(features, momentum=1.0), memory_of(features, momentum=0.0)
+    replaced, kept = memory_of(features, new_feature_weight=1.0), memory_of(features, new_feature_weight=0.0)
     replaced.update(index, new)
     kept.update(index, new)
     torch.testing.assert_close(replaced.features.double(), unit(new), atol=1e-6, rtol=0)
@@ -164,7 +166,8 @@ def test_labels_from_elsewhere():
 
 
 @pytest.mark.parametrize(
-    "options", [{"clusters": 1}, {"momentum": 1.1}, {"pca_dim": 0}, {"centroid_interval": 0}, {"cluster": 3}]
+    "options",
+    [{"clusters": 1}, {"new_feature_weight": 1.1}, {"pca_dim": 0}, {"centroid_interval": 0}, {"cluster": 3}],
 )
 def test_config_refuses(options):
     with pytest.raises(ValueError, match=next(iter(options))):

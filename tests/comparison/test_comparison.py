@@ -48,6 +48,8 @@ def test_changes_replace_values_and_keep_the_rest():
         ({"sl_training.epoch": 3}, "variant x: sl_training.epoch"),
         ({"sl_training.epochs": 0}, "variant x: sl_training.epochs: .*greater than or equal to 1"),
         ({"sl_training.policy.name": "cutmixx"}, "variant x: sl_training.policy.name"),
+        ({"model.moco.momentum": 0.9}, "variant x: model.moco.momentum: renamed to model.moco.ema"),
+        ({"supervised.momentum.end": None}, "x: supervised.momentum.end: renamed to supervised.ema.end"),
     ],
 )
 def test_changes_that_cannot_be(changes, message):

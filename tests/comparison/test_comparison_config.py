@@ -47,13 +47,6 @@ def test_mistakes_name_the_entry_and_the_key(changes, message):
         check_parameters({"mixup_benchmark": values, "training": training}, [comparison("mixup_benchmark")])
 
 
-def test_a_renamed_parameter_is_told_with_its_new_name():
-    parameters = {"mixup_benchmark": {"policies": ["mixup"]}, "training": {"work_dir": "work"}}
-    message = r"mixup_benchmark.policies: renamed to mixup_benchmark.variants\."
-    with pytest.raises(ConfigError, match=message):
-        check_parameters(parameters, [comparison("mixup_benchmark")])
-
-
 def test_one_name_under_two_hosts_or_in_two_groups_is_no_twin():
     one = {"name": "a", "group": "x"}
     ComparisonConfig(variants=[one, {**one, "host": "ssl"}, {**one, "group": "y"}])

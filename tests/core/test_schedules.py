@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from samix.core.schedules import annealed, momentum_at
+from samix.core.schedules import annealed, ema_at
 
 T = 1000
 
@@ -45,7 +45,7 @@ def test_compound_follows_its_approximation():
     assert annealed("cosine_compound", 0.1, drop, total) == pytest.approx(0.1 / math.e, rel=0.02)
 
 
-def momentum_by_hand(step, total, start, end, first_share):
+def ema_by_hand(step, total, start, end, first_share):
     """Constant, then the second part of a cosine that began at step 0."""
     if step < int(first_share * total):
         return start
@@ -54,29 +54,29 @@ def momentum_by_hand(step, total, start, end, first_share):
 
 @pytest.mark.parametrize("hold", [0.0, 0.1, 0.25, 1.0])
 @pytest.mark.parametrize("end", [0.999999, 0.99996])
-def test_momentum_of_every_step(hold, end):
-    found = [momentum_at(0.999, end, hold, step, T) for step in range(T)]
+def test_ema_of_every_step(hold, end):
+    found = [ema_at(0.999, end, hold, step, T) for step in range(T)]
     assert found == pytest.approx(
-        [momentum_by_hand(step, T, 0.999, end, hold) for step in range(T)], abs=1e-15, rel=0
+        [ema_by_hand(step, T, 0.999, end, hold) for step in range(T)], abs=1e-15, rel=0
     )
     assert all(a <= b for a, b in zip(found[:-1], found[1:], strict=True))
 
 
 @pytest.mark.parametrize(("hold", "jump"), [(0.1, 0.024), (0.25, 0.146)])
-def test_momentum_jumps_when_its_hold_ends(hold, jump):
+def test_ema_jumps_when_its_hold_ends(hold, jump):
     """The cosine is not shifted by the hold (published values of the jump)."""
     start, end, first = 0.999, 0.99999, round(hold * T)
-    before, after = (momentum_at(start, end, hold, step, T) for step in (first - 1, first))
+    before, after = (ema_at(start, end, hold, step, T) for step in (first - 1, first))
     assert before == start
     assert (after - before) / (end - start) == pytest.approx(jump, abs=5e-4)
 
 
-def test_momentum_without_an_end_stays():
-    assert {momentum_at(0.9, None, 0.1, step, T) for step in range(T)} == {0.9}
-    assert {momentum_at(1.0, 1.0, 0.1, step, T) for step in range(T)} == {1.0}
+def test_ema_without_an_end_stays():
+    assert {ema_at(0.9, None, 0.1, step, T) for step in range(T)} == {0.9}
+    assert {ema_at(1.0, 1.0, 0.1, step, T) for step in range(T)} == {1.0}
 
 
 def test_hold_is_counted_in_whole_steps():
     """10 steps, 25 %: two of them."""
-    found = [momentum_at(0.0, 1.0, 0.25, step, 10) for step in range(4)]
+    found = [ema_at(0.0, 1.0, 0.25, step, 10) for step in range(4)]
     assert found[:2] == [0.0, 0.0] and 0 < found[2] < found[3]

@@ -68,7 +68,7 @@ def test_mlflow_holds_the_run(finished):
     assert tags["version.torch"]
     assert len(client.get_metric_history(run.info.run_id, "mixer/mixer_local")) >= 1
     kept = {file.path for stage in [None, *STAGES] for file in client.list_artifacts(run.info.run_id, stage)}
-    assert {"report.html", "summary.json", "mixer_pretraining/bundle.safetensors"} <= kept
+    assert {"report.html", "summary.json", "mixer_pretraining/mixer.safetensors"} <= kept
     assert "mixer_pretraining/masks.png" in kept
 
 

@@ -3,12 +3,12 @@
 import torch
 
 from samix.core.distributed import all_gather
-from samix.jobs import moco
+from samix.jobs import self_supervised
 
 
 def train_and_tell(job, accelerator):
     """`train_encoder`, and beside its result the ranks' images, views, weights and queues."""
-    seen, learners, own_fit = [], [], moco.fit
+    seen, learners, own_fit = [], [], self_supervised.fit
 
     def fit(learner, batches, **options):
         learners.append(learner)
@@ -22,11 +22,11 @@ def train_and_tell(job, accelerator):
         batches.load = load_and_keep
         return own_fit(learner, batches, **options)
 
-    moco.fit = fit
+    self_supervised.fit = fit
     try:
-        moco.train_encoder(job, accelerator)
+        self_supervised.train_encoder(job, accelerator)
     finally:
-        moco.fit = own_fit
+        self_supervised.fit = own_fit
     state = learners[0].state_dict() | dict(learners[0].named_parameters())
     ranks = {
         "index": all_gather(torch.cat([batch.index for batch in seen])[None]),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from helpers.tiny_jobs import samix_job
-from samix.jobs.moco import pretrain_mixer
+from samix.jobs.self_supervised import pretrain_mixer
 from samix.training import run_job
 
 

@@ -38,7 +38,7 @@ def step(learner, batch, ctx: StepContext):
     # 2. momentum update before anything is computed
     with torch.no_grad():
         for slow, fast in zip(f_k.parameters(), f_q.parameters(), strict=True):
-            slow.copy_(config.momentum * slow + (1 - config.momentum) * fast)
+            slow.copy_(config.ema * slow + (1 - config.ema) * fast)
     # 3. query
     query = project(f_q, batch.view_q)
     # 4. what the momentum encoder makes of the views
@@ -84,7 +84,7 @@ def after(learner, batch, out):
     memory = getattr(learner.labels, "memory", None)
     if memory is None:
         return
-    mu, changed = memory.config.momentum, 0
+    mu, changed = memory.config.new_feature_weight, 0
     for n, image in enumerate(batch.index.tolist()):
         row = _unit((1 - mu) * memory.features[image] + mu * _unit(out.keys[n]))
         scores = [(row * centroid).sum().item() for centroid in memory.centroids]

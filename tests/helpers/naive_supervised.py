@@ -60,7 +60,7 @@ def after(learner, ctx: StepContext):
         gamma.data.fill_(min(1.0, max(0.0, gamma.item())))
     if learner.momentum_classifier is None:
         return
-    options, t, total = learner.config.momentum, ctx.step, ctx.total_steps
+    options, t, total = learner.config.ema, ctx.step, ctx.total_steps
     m = options.start
     if options.end is not None and t >= math.floor(options.hold * total):
         m = options.end - (options.end - options.start) * (math.cos(math.pi * t / total) + 1) / 2

@@ -6,13 +6,13 @@ import pytest
 
 CIFAR_STATISTICS = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 IMAGENET_STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SGD = "momentum"  # timm's name of SGD without Nesterov's momentum
+SGD = "sgd"  # without Nesterov's momentum
 
 
 class Recipe(NamedTuple):
     """A row of the tables of the paper and its released configurations.
 
-    encoder: optimiser's name, lr, min_lr and weight decay; mixer: name, lr, min_lr; end: of the momentum;
+    encoder: optimiser's name, lr, min_lr and weight decay; mixer: name, lr, min_lr; end: of supervised.ema;
     tap: channels and side of the Mixer's map; more: other parameters; changes: single parameters for a
     network without an environment, as --params has them.
     """
@@ -91,7 +91,7 @@ def transformer(like, network, tap, drop_path, warmup, encoder, mixer, **more):
     options = {
         "model.backbone.drop_path": drop_path,
         "supervised.label_smoothing": 0.1,
-        "supervised.momentum.hold": 0.25,
+        "supervised.ema.hold": 0.25,
         **{f"{part}.optimizer.{key}": value for part in PARTS for key, value in both.items()},
     }
     return like._replace(

@@ -21,7 +21,7 @@ from samix.config.supervised import SLTrainingConfig, SupervisedConfig, Supervis
 from samix.config.training import OptimizerConfig, TrainingConfig
 from samix.data import Images, prepare
 from samix.jobs.labels import uses_labels
-from samix.jobs.moco import MoCoJob
+from samix.jobs.self_supervised import SelfSupervisedJob
 from samix.jobs.supervised import SupervisedJob
 
 IMAGES = 64
@@ -90,7 +90,7 @@ def samix_job(folder, objective="cluster", epochs=2, mixer=None, **options):
     """SAMix online: the job with the most state. mixer: options of its training."""
     config, policy = SSLMixerTrainingConfig(objective=objective, **(mixer or {})), PolicyConfig(name="samix")
     clusters = uses_labels(policy, config, None) and config.cluster.labels != "true"
-    return MoCoJob(
+    return SelfSupervisedJob(
         **shared(folder, **options),
         epochs=epochs,
         policy=policy,
@@ -100,7 +100,7 @@ def samix_job(folder, objective="cluster", epochs=2, mixer=None, **options):
     )
 
 
-def supervised_job(folder, policy="samix", epochs=2, mixer=None, bundle=None, host=None, **options):
+def supervised_job(folder, policy="samix", epochs=2, mixer=None, pretrained_mixer=None, host=None, **options):
     """Training under labels. host: options of SupervisedConfig; mixer: of its training, for policy samix."""
     return SupervisedJob(
         **on_backbone(shared(folder, **options)),
@@ -108,5 +108,5 @@ def supervised_job(folder, policy="samix", epochs=2, mixer=None, bundle=None, ho
         epochs=epochs,
         policy=PolicyConfig(name=policy),
         mixer=SupervisedMixerConfig(**(mixer or {})) if policy == "samix" else None,
-        bundle=bundle,
+        pretrained_mixer=pretrained_mixer,
     )

@@ -17,9 +17,7 @@ from samix.mixup import CutMix, Mixer, Mixup, SAMix, SAMixP
 from samix.nn import Encoder, build_backbone
 
 IMAGES, BATCH, CLUSTERS, DIM = 12, 4, 3, 6
-CONFIG = MoCoConfig(
-    batch_size=BATCH, queue=2 * BATCH, momentum=0.9, projector=ProjectorConfig(hidden=8, out=DIM)
-)
+CONFIG = MoCoConfig(batch_size=BATCH, queue=2 * BATCH, ema=0.9, projector=ProjectorConfig(hidden=8, out=DIM))
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2, 2, 0, 1, 1, 2])
 WEIGHTS = torch.tensor([0.5, 1.5, 1.0])
 QUEUE_INDEX = torch.tensor([3, 8, -1, 0, 4, 11, 2, -1])

@@ -6,7 +6,7 @@ from torch import nn
 
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
-from samix.config.supervised import MomentumConfig, SupervisedConfig, SupervisedMixerConfig
+from samix.config.supervised import EMAConfig, SupervisedConfig, SupervisedMixerConfig
 from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.methods.mixer_training import MixerTraining
@@ -26,17 +26,15 @@ STATISTICS = ([0.5, 0.4, 0.3], [0.2, 0.3, 0.25]), ([0.1, 0.2, 0.3], [0.3, 0.2, 0
 def learner_of(kind, seed=0, adjust=ADJUST, training=None, momentum=None, backbone=BACKBONE, **options):
     """A tiny host, all networks of which differ and are far from their initial state.
 
-    options: of SupervisedConfig; training: of SupervisedMixerConfig; momentum: of MomentumConfig.
+    options: of SupervisedConfig; training: of SupervisedMixerConfig; momentum: of EMAConfig.
     """
+    tapped = build_backbone(backbone).tap_channels
     torch.manual_seed(seed)
-    config = SupervisedConfig(momentum=MomentumConfig(**(momentum or {"start": 0.8, "end": 0.95})), **options)
-    policy, mixer_training = (
-        {"mixup": Mixup, "cutmix": CutMix, "resizemix": ResizeMix}.get(kind, lambda: None)(),
-        None,
-    )
+    config = SupervisedConfig(ema=EMAConfig(**(momentum or {"start": 0.8, "end": 0.95})), **options)
+    policy, mixer_training = PLAIN.get(kind, lambda: None)(), None
     if kind == "samix":
         mixer_options = SupervisedMixerConfig(mask_adjust=adjust, **(training or {}))
-        mixer_training = MixerTraining(Mixer(build_backbone(backbone).tap_channels, MIXER), mixer_options)
+        mixer_training = MixerTraining(Mixer(tapped, MIXER), mixer_options)
         policy = SAMix(mixer_training.mixer, adjust)
     elif kind == "samix_p":
         own, other = STATISTICS

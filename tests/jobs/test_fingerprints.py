@@ -53,7 +53,7 @@ def test_labels_and_how_they_follow_count(tmp_path):
     job = samix_job(tmp_path)
     others = (
         replace(job, pseudo_labels=pseudo_labels(3)),
-        replace(job, clustering=CLUSTERING.model_copy(update={"momentum": 0.3})),
+        replace(job, clustering=CLUSTERING.model_copy(update={"new_feature_weight": 0.3})),
     )
     assert len({job.fingerprint, *(other.fingerprint for other in others)}) == 3
 

@@ -60,7 +60,7 @@ def test_who_uses_labels_of_a_trained_mixer(options, uses):
 
 @pytest.mark.parametrize(("mode", "uses"), [("auto", False), ("auto_label", True)])
 def test_who_uses_labels_of_a_frozen_mixer(tmp_path, mode, uses):
-    path = tmp_path / "bundle.safetensors"
+    path = tmp_path / "mixer.safetensors"
     save_weights(path, {"x": torch.zeros(1)}, {"kind": "samix_p", "mask_adjust": {"mode": mode}})
     assert uses_labels(PolicyConfig(name="samix_p"), None, WeightsFile(path)) == uses
 

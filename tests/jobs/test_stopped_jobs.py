@@ -11,8 +11,8 @@ from helpers.tiny_jobs import samix_job
 from samix.clustering.memory import ODCMemory
 from samix.config.mixing import ClusterConfig
 from samix.data import TwoViewBatches
-from samix.jobs import moco
-from samix.jobs.moco import pretrain_mixer
+from samix.jobs import self_supervised
+from samix.jobs.self_supervised import pretrain_mixer
 from samix.methods.mixer_training import ClusterMixerTraining
 from samix.training import run_job
 
@@ -22,7 +22,7 @@ def last_checkpoint(folder, **options):
     states = []
 
     def worker(job, accelerator):
-        _, history = moco._train(job, accelerator)
+        _, history = self_supervised._train(job, accelerator)
         saved = torch.load(job.work_dir / "fit.checkpoint.pt", weights_only=True)
         states.append((saved["learner"], saved["optimizers"], history))
 

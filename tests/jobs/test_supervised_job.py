@@ -20,16 +20,18 @@ POLICIES = ["none", "mixup", "cutmix", "samix", "samix_p"]
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return run_job(pretrain_mixer, supervised_job(tmp_path_factory.mktemp("bundle")))
+def pretrained_mixer(tmp_path_factory):
+    return run_job(pretrain_mixer, supervised_job(tmp_path_factory.mktemp("pretrained_mixer")))
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, bundle):
+def results(tmp_path_factory, pretrained_mixer):
     """The trained classifiers by policy."""
     folder = tmp_path_factory.mktemp("policies")
     jobs = {
-        name: supervised_job(folder / name, name, bundle=bundle if name == "samix_p" else None)
+        name: supervised_job(
+            folder / name, name, pretrained_mixer=pretrained_mixer if name == "samix_p" else None
+        )
         for name in POLICIES
     }
     return {name: run_job(train_classifier, job) for name, job in jobs.items()}
@@ -106,8 +108,8 @@ def trained(job):
     return learners[0]
 
 
-def test_bundle_is_the_momentum_network_with_the_mixer(bundle, tmp_path):
-    learner, policy = trained(supervised_job(tmp_path)), SAMixP.from_file(bundle.path)
+def test_pretrained_mixer_is_the_momentum_network_with_the_mixer(pretrained_mixer, tmp_path):
+    learner, policy = trained(supervised_job(tmp_path)), SAMixP.from_file(pretrained_mixer.path)
     pairs = (
         (policy.backbone, learner.momentum_classifier.backbone),
         (policy.mixer, learner.mixer_training.mixer),
@@ -120,9 +122,9 @@ def test_bundle_is_the_momentum_network_with_the_mixer(bundle, tmp_path):
     assert not torch.equal(policy.backbone.net.conv1.weight, own)
 
 
-def test_bundle_is_used_frozen(bundle, tmp_path):
-    learner = trained(supervised_job(tmp_path, "samix_p", bundle=bundle))
-    before = SAMixP.from_file(bundle.path).state_dict()
+def test_pretrained_mixer_is_used_frozen(pretrained_mixer, tmp_path):
+    learner = trained(supervised_job(tmp_path, "samix_p", pretrained_mixer=pretrained_mixer))
+    before = SAMixP.from_file(pretrained_mixer.path).state_dict()
     for name, value in learner.policy.state_dict().items():
         if name not in ("scale", "shift"):
             assert torch.equal(before[name], value), name

@@ -9,9 +9,12 @@ from kedro.io import DataCatalog, DatasetError
 from kedro_mlflow.io.artifacts import MlflowArtifactDataset
 from matplotlib.figure import Figure
 
+from helpers.environments import CONF
+from samix import settings
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
 from samix.kedro import datasets
+from samix.kedro.config_loader import ProjectConfigLoader
 from samix.kedro.datasets import RunInfoDataset, WeightsDataset
 
 
@@ -63,6 +66,24 @@ def test_weights_saved_onto_themselves_stay(weights):
     dataset = WeightsDataset(filepath=str(weights.path))
     dataset.save(weights)
     assert dataset.load() == weights
+
+
+@pytest.mark.parametrize("stage", ["mixer_pretraining", "mixer_pretraining_sl"])
+def test_the_catalog_reads_a_pretrained_mixer_under_its_former_name(tmp_path, monkeypatch, stage):
+    """As an earlier version left it in data/06_models; the next save is under the present name."""
+    monkeypatch.chdir(tmp_path)
+    loader = ProjectConfigLoader(str(CONF), **settings.CONFIG_LOADER_ARGS)
+    catalog = DataCatalog.from_config(loader["catalog"])
+    name, folder = f"{stage}.mixer_weights", tmp_path / "data/06_models" / stage
+    catalog.get(name)._logging_activated = False
+    assert not catalog.exists(name)
+    old = save_weights(folder / "bundle.safetensors", {"w": torch.zeros(1)}, {"epochs": 1})
+    assert catalog.exists(name)
+    assert catalog.load(name).metadata == {"epochs": 1}
+    assert json.loads(catalog.get(name).preview()) == {"epochs": 1}
+    catalog.save(name, save_weights(tmp_path / "result.safetensors", {"w": torch.ones(1)}, {"epochs": 2}))
+    assert catalog.load(name).metadata == {"epochs": 2} and (folder / "mixer.safetensors").exists()
+    assert old.metadata == {"epochs": 1}
 
 
 def test_missing_weights_say_what_to_do(tmp_path):

@@ -46,7 +46,7 @@ def test_what_is_needed_stays(registered, caplog):
 def test_a_stage_alone_takes_what_its_policy_needs(registered):
     stage = registered["ssl_training"]
     inputs = {policy: made_for(stage, ssl_training=policy).inputs() for policy in ("none", "samix_p")}
-    assert "mixer_pretraining.bundle_weights" in inputs["samix_p"]
+    assert "mixer_pretraining.mixer_weights" in inputs["samix_p"]
     unused = ("mixer_pretraining.", "pseudo_labels.")
     assert not [name for name in inputs["none"] if name.startswith(unused)]
 

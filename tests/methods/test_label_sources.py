@@ -44,7 +44,7 @@ def test_fixed_labels_follow_nobody():
 
 def test_online_labels_follow_the_keys():
     """An image whose keys are a centroid's direction ends in that cluster; change and sizes are reported."""
-    source = online(momentum=1.0, small_cluster_interval=100, centroid_interval=100)
+    source = online(new_feature_weight=1.0, small_cluster_interval=100, centroid_interval=100)
     centroids = source.memory.centroids.clone()
     source.update(torch.tensor([0, 3, 5, 7]), centroids[[1, 1, 0, 2]], step=0)
     cosine = torch.nn.functional.normalize(centroids[[1, 1, 0, 2]]) @ centroids.T

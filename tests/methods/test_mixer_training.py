@@ -12,7 +12,7 @@ from samix.core.step import BatchShape, StepContext
 from samix.methods.mixer_training import ClusterMixerTraining, MixerInputs, MixerTraining
 from samix.mixup import Mixer, draw_pairing
 from samix.mixup.mixer.step import Critic, ParentInputs
-from samix.nn import Encoder, build_backbone, momentum_copy
+from samix.nn import Encoder, build_backbone, frozen_copy
 from samix.objectives import InstanceObjective, InstanceTargets
 
 N, WIDTH = 5, 8
@@ -28,7 +28,7 @@ class Host:
     def __init__(self):
         torch.manual_seed(0)
         backbone = build_backbone(BackboneConfig(channels=(4, 4, 6, WIDTH)))
-        self.encoder = momentum_copy(Encoder(backbone, ProjectorConfig(hidden=8, out=6)))
+        self.encoder = frozen_copy(Encoder(backbone, ProjectorConfig(hidden=8, out=6)))
         self.images = torch.randn(N, 3, 16, 16)
         with torch.no_grad():
             self.encoded = self.encoder(self.images)

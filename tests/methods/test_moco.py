@@ -202,15 +202,15 @@ def test_mixing_at_lam_one_is_the_plain_loss():
 
 
 def test_momentum_encoder_moves_before_the_keys():
-    """With momentum 0 the keys are the encoder's own."""
-    learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 0.0})).eval()
+    """With m 0 the keys are the encoder's own."""
+    learner = learner_of("none", config=CONFIG.model_copy(update={"ema": 0.0})).eval()
     batch = batch_of(0)
     step(learner, batch, context(0))
     torch.testing.assert_close(new_keys(learner), learner.method.encoder(batch.view_k).embedding.detach())
 
 
-def test_momentum_one_keeps_the_momentum_encoder():
-    learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 1.0}))
+def test_m_one_keeps_the_momentum_encoder():
+    learner = learner_of("none", config=CONFIG.model_copy(update={"ema": 1.0}))
     before = [p.clone() for p in learner.method.momentum_encoder.parameters()]
     step(learner, batch_of(0), context(0))
     assert all(map(torch.equal, before, learner.method.momentum_encoder.parameters()))
@@ -233,7 +233,7 @@ def test_statistics_follow_where_that_is_asked_for():
     one, other = (net.backbone.net.bn1 for net in (learner.method.encoder, learner.method.momentum_encoder))
     one.running_mean.fill_(50)
     step(learner, batch_of(0), context(0))
-    torch.testing.assert_close(other.running_mean, 0.1 * one.running_mean)  # momentum 0.9
+    torch.testing.assert_close(other.running_mean, 0.1 * one.running_mean)  # m is 0.9
 
 
 @pytest.mark.parametrize("kind", ["none", "instance"])
@@ -253,7 +253,7 @@ def test_queue_takes_the_keys_after_the_step_and_drops_the_oldest(kind):
 
 def test_own_keys_are_no_negatives_of_the_same_step():
     """Equal weights and statistics, view_k = view_q: the positive is 1 and no negative can be."""
-    learner = learner_of("none", config=CONFIG.model_copy(update={"momentum": 0.0})).eval()
+    learner = learner_of("none", config=CONFIG.model_copy(update={"ema": 0.0})).eval()
     batch = batch_of(0)
     batch = batch._replace(view_k=batch.view_q)
     assert step(learner, batch, context(0))["queue_top1"] == 1

@@ -14,6 +14,7 @@ from samix.core.step import StepContext
 from samix.data import Labelled
 from samix.methods.odc import ODCLearner
 from samix.nn import build_backbone
+from samix.training.optimizers import make_optimizer
 
 IMAGES, DIM, BATCH = 24, 6, 8
 CONFIG = ClusteringConfig(clusters=3, min_cluster=2, centroid_interval=2)
@@ -128,6 +129,14 @@ def test_head_starts_small_and_learns_without_momentum(learner):
     own = {id(p) for s in sets.values() for module in s.modules for p in module.parameters()}
     assert own == {id(p) for p in learner.parameters()}
     assert learner.head.bias.eq(0).all() and 0.005 < learner.head.weight.std() < 0.02
+
+
+def test_head_has_no_nesterov_momentum_either(learner):
+    """torch refuses Nesterov's momentum of 0."""
+    learner.optimizer = OptimizerConfig(lr=0.1, nesterov=True)
+    sets = learner.parameter_sets()
+    made = {name: make_optimizer(parameters) for name, parameters in sets.items()}
+    assert [made[name].defaults["nesterov"] for name in ("encoder", "head")] == [True, False]
 
 
 def test_resume_is_exact(learner):

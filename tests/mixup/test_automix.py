@@ -67,6 +67,6 @@ def test_the_job_builds_the_policy_of_its_name():
     training = MixerTraining(Mixer(4, MixerConfig()), SupervisedMixerConfig())
     for name, kind in (("automix", AutoMix), ("samix", SAMix)):
         policy = make_policy(
-            PolicyConfig(name=name), mixer=training, bundle=None, images_use=([0.0] * 3, [1.0] * 3)
+            PolicyConfig(name=name), mixer=training, pretrained_mixer=None, images_use=([0.0] * 3, [1.0] * 3)
         )
         assert type(policy) is kind and policy.adjust == MaskAdjustConfig(mode="off", lam_margin=0.08)

@@ -15,7 +15,7 @@ from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.weights import save_weights
 from samix.mixup import Mixer, Mixup, PatchUp, Policy, RandomChoice, TransMix, mix_batch
 from samix.mixup.adapter import Adapter
-from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.mixup.policy import two_parents
 from samix.nn import Classifier, build_backbone
 
@@ -56,15 +56,15 @@ def test_loss_weighs_each_sample(policy):
 
 
 def test_the_page_runs_as_it_stands(tmp_path, monkeypatch):
-    """The ten lines of docs/samix_p.md, on a bundle where they look for it."""
+    """The ten lines of docs/samix_p.md, on a pretrained Mixer where they look for it."""
     torch.manual_seed(0)
     config = BackboneConfig(channels=(4, 4, 6, 8))
     backbone = build_backbone(config)
     mixer = Mixer(backbone.tap_channels, MixerConfig())
     statistics = ([0.5] * 3, [0.25] * 3)
-    about = bundle_metadata(config, mixer.config, MaskAdjustConfig(), statistics)
-    path = tmp_path / "data/06_models/mixer_pretraining_sl/bundle.safetensors"
-    save_weights(path, bundle_tensors(backbone, mixer), about)
+    about = pretrained_mixer_metadata(config, mixer.config, MaskAdjustConfig(), statistics)
+    path = tmp_path / "data/06_models/mixer_pretraining_sl/mixer.safetensors"
+    save_weights(path, pretrained_mixer_tensors(backbone, mixer), about)
     monkeypatch.chdir(tmp_path)
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))
     before = network[1].weight.clone()

@@ -9,7 +9,7 @@ from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import save_weights
 from samix.jobs.build import prefixed
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.mixup.teacher import FrozenNetwork, frozen_network
 from samix.nn import build_backbone
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.nn import build_backbone, momentum_copy
+from samix.nn import build_backbone, frozen_copy
 
 SMALL = (4, 4, 8, 8)
 DEIT = BackboneConfig(name="deit_small_patch16_224", stem="imagenet", image_size=64)
@@ -164,9 +164,9 @@ def test_no_hook_stays():
     assert not any(module._forward_hooks for module in backbone.modules())
 
 
-def test_a_momentum_copy_taps_itself():
+def test_a_frozen_copy_taps_itself():
     backbone = build_backbone(BackboneConfig(channels=SMALL, tap="layer3")).eval()
-    twin = momentum_copy(backbone)
+    twin = frozen_copy(backbone)
     x = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         before = twin(x).tap

@@ -8,7 +8,7 @@ from torch import nn
 
 from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
-from samix.nn import build_backbone, momentum_copy
+from samix.nn import build_backbone, frozen_copy
 
 SMALL = (4, 4, 8, 8)
 CNN = BackboneConfig(channels=SMALL)
@@ -148,7 +148,7 @@ def test_a_module_that_does_not_run_is_noticed():
 @pytest.mark.parametrize("stage", [1, -1])
 def test_copies_are_left_alone(stage):
     backbone = built(CNN)
-    twin = momentum_copy(backbone)
+    twin = frozen_copy(backbone)
     x = images(backbone)
     with torch.no_grad():
         plain = twin(x).pooled
@@ -276,7 +276,7 @@ def test_attention_is_read_before_dropout():
 @pytest.mark.parametrize("every", [False, True])
 def test_attending_leaves_the_network_as_it_was(every):
     backbone = built(VIT)
-    twin, x = momentum_copy(backbone), images(backbone)
+    twin, x = frozen_copy(backbone), images(backbone)
     blocks = [block.attn for block in backbone.net.blocks]
     blocks[-1].fused_attn, blocks[0].fused_attn = True, False  # each as it was, not all alike
     before = [block.fused_attn for block in blocks]

@@ -6,7 +6,7 @@ import torch
 from samix.config.networks import BackboneConfig
 from samix.core.errors import DataError
 from samix.core.weights import save_weights
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.nn import Classifier, build_backbone, load_classifier
 
 TINY = BackboneConfig(channels=(4, 4, 6, 8))

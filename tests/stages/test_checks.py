@@ -66,6 +66,7 @@ def test_settings_that_work():
         (
             {
                 "model.backbone.stem": "imagenet",
+                "model.backbone.channels": None,
                 "model.backbone.pretrained": True,
                 "model.backbone.pretrained_file": "no.safetensors",
             },

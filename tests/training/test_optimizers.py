@@ -4,6 +4,8 @@ import io
 
 import pytest
 import torch
+from pydantic import ValidationError
+from timm.optim import create_optimizer_v2
 from torch import nn
 
 from samix.config.training import OptimizerConfig
@@ -12,8 +14,8 @@ from samix.training.optimizers import make_optimizer
 
 LR, DECAY = 0.01, 0.1
 PLAIN = {
-    "momentum": lambda groups: torch.optim.SGD(groups, LR, momentum=0.9, fused=False),
-    "sgd": lambda groups: torch.optim.SGD(groups, LR, momentum=0.9, nesterov=True, fused=False),
+    "sgd": lambda groups: torch.optim.SGD(groups, LR, momentum=0.9, fused=False),
+    "sgd, nesterov": lambda groups: torch.optim.SGD(groups, LR, momentum=0.9, nesterov=True, fused=False),
     "adam": lambda groups: torch.optim.Adam(groups, LR, fused=False),
     "adamw": lambda groups: torch.optim.AdamW(groups, LR, fused=False),
 }
@@ -46,7 +48,10 @@ def steps(net, optimizer, numbers):
 
 
 def made(net, name, decay_all=True):
-    config = OptimizerConfig(name=name, lr=LR, weight_decay=DECAY, decay_all=decay_all)
+    name, _, nesterov = name.partition(", ")
+    config = OptimizerConfig(
+        name=name, nesterov=bool(nesterov), lr=LR, weight_decay=DECAY, decay_all=decay_all
+    )
     return make_optimizer(OptimizedModules([net], config))
 
 
@@ -93,6 +98,42 @@ def test_a_saved_state_goes_on_bit_by_bit(name):
     steps(after, resumed, range(3, 6))
     for found, expected in zip(after.parameters(), whole.parameters(), strict=True):
         assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(("nesterov", "named"), [(False, "momentum"), (True, "nesterov")])
+def test_sgd_is_bit_by_bit_what_timm_has_under_two_names(nesterov, named):
+    """Also below timm's lookahead, whose prefix is a part of the name."""
+    for prefix in ("", "lookahead_"):
+        net, reference = network(torch.float32), network(torch.float32)
+        config = OptimizerConfig(name=f"{prefix}SGD", nesterov=nesterov, lr=LR, weight_decay=DECAY)
+        own = make_optimizer(OptimizedModules([net], config))
+        timms = create_optimizer_v2(
+            reference, opt=prefix + named, lr=LR, weight_decay=DECAY, filter_bias_and_bn=False
+        )
+        steps(net, own, range(8))
+        steps(reference, timms, range(8))
+        assert all(map(torch.equal, net.parameters(), reference.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "momentum"}, "SGD is called sgd: set name: sgd and nesterov: false"),
+        ({"name": "lookahead_momentum"}, "set name: sgd and nesterov: false"),
+        ({"name": "nesterov", "nesterov": True}, "SGD is called sgd: set name: sgd and nesterov: true"),
+        ({"name": "adamw", "nesterov": True}, "name is adamw: set nesterov: false or name: sgd"),
+        ({"name": "sgd", "momentum": 0, "nesterov": True}, "Nesterov's momentum needs momentum above 0"),
+    ],
+)
+def test_wrong_forms_of_sgd_are_refused_with_the_right_one(options, message):
+    with pytest.raises(ValidationError, match=message) as caught:
+        OptimizerConfig(**options)
+    assert caught.value.error_count() == 1
+
+
+def test_nesterovs_momentum_is_not_the_default():
+    assert (OptimizerConfig().name, OptimizerConfig().nesterov) == ("sgd", False)
+    assert OptimizerConfig(name="sgd") == OptimizerConfig(name="sgd", nesterov=False)
 
 
 @pytest.mark.parametrize("name", ["lamb", "lars", "nadam"])

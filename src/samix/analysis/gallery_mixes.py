@@ -110,12 +110,12 @@ class Shown:
         return found
 
 
-def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) -> dict[str, Shown]:
+def shown_policies(pretrained_mixer: Path | None = None, networks: Sequence[Path] = ()) -> dict[str, Shown]:
     """Policies of the table that can be shown, by name.
 
     Those that need nothing but images; with `networks`, weights of the stage sl_training, those that ask one
-    of them, the first that has what they need; SAMix-P, if there is a bundle. Policies that mix features make
-    no image, and those that are trained along have nothing to show before.
+    of them, the first that has what they need; SAMix-P, if there is a pretrained Mixer. Policies that mix
+    features make no image, and those that are trained along have nothing to show before.
     """
     eyes = [Eye.from_file(path) for path in networks]
     found: dict[str, Shown] = {}
@@ -129,8 +129,8 @@ def shown_policies(bundle: Path | None = None, networks: Sequence[Path] = ()) ->
             found["gridmix, cells"] = Shown(GridMix("cells"))
         if name == "guidedmixup":  # the form that needs no gradient
             found["guidedmixup, sr"] = Shown(GuidedMixup("sr"))
-    if bundle is not None:
-        found["samix_p"] = Shown(SAMixP.from_file(bundle, images_use=([0.0] * 3, [1.0] * 3)))
+    if pretrained_mixer is not None:
+        found["samix_p"] = Shown(SAMixP.from_file(pretrained_mixer, images_use=([0.0] * 3, [1.0] * 3)))
     return found
 
 

@@ -84,7 +84,7 @@ class ODCMemory(nn.Module):
         index = all_gather(index)
         new = all_gather(l2_normalise(features.detach().float()))
         last = _last_occurrence(index)  # equal indices then write equal rows, in whatever order
-        rows = l2_normalise(torch.lerp(self.features[index], new[last], self.config.momentum))[last]
+        rows = l2_normalise(torch.lerp(self.features[index], new[last], self.config.new_feature_weight))[last]
         labels = (rows @ self.centroids.T).argmax(1)[last]
         changed = (labels != self.labels[index]).float().mean()
         self.features[index] = rows

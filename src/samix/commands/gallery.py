@@ -1,7 +1,7 @@
 """Draw every policy on the same photographs.
 
 IMAGES is a folder, searched with all folders below it, or a list of image files. --network, once or more
-often, adds policies that need a trained network, and --bundle adds SAMix-P.
+often, adds policies that need a trained network, and --pretrained-mixer adds SAMix-P.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     from samix.analysis.gallery import photographs, save_sheet, sheet
     from samix.analysis.gallery_mixes import shown_policies
 
-    shown = shown_policies(given.bundle, given.network)
+    shown = shown_policies(given.pretrained_mixer, given.network)
     save_sheet(sheet(shown, photographs(given.images, given.seed), given.seed), given.out)
 
 
@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         help="a classifier of the stage sl_training, for policies that need one; a convolutional one and a "
         "transformer for all of them",
     )
-    parser.add_argument("--bundle", type=Path, help="a trained Mixer, to show SAMix-P as well")
+    parser.add_argument(
+        "--pretrained-mixer", type=Path, help="mixer.safetensors of a stage, to show SAMix-P as well"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws photographs, boxes and masks")
     return parser

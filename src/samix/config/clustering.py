@@ -15,12 +15,16 @@ ReweightNormalise = Literal["sum1", "mean1"]
 class ClusteringConfig(Config):
     """Online deep clustering (ODC); defaults are SAMix-C's."""
 
+    renamed = {"momentum": "new_feature_weight"}
+
     clusters: int = Field(200, ge=2, description="number of clusters C")
     kmeans_iterations: int = Field(20, ge=1, description="of the k-means that gives the first labels")
     pca_dim: int | None = Field(
         None, ge=1, description="whitened dimensions that k-means sees; null: the features as they are"
     )
-    momentum: float = Field(0.5, ge=0, le=1, description="weight of the NEW feature in the samples memory")
+    new_feature_weight: float = Field(
+        0.5, ge=0, le=1, description="of a sample, in the mean with its feature in the memory"
+    )
     min_cluster: int | None = Field(
         None, ge=1, description="smaller clusters are dissolved; null: 15 % of the mean size, at least 2"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
@@ -17,7 +17,7 @@ from samix.core.errors import ConfigError
 class _Entry(Config):
     """An entry of a list: its first field alone, or a mapping; errors contain its name."""
 
-    renamed: ClassVar[dict[str, str]] = {"label": "name"}
+    renamed = {"label": "name"}
     name: str | None
 
     @model_validator(mode="wrap")
@@ -85,7 +85,7 @@ class BackboneEntry(_Entry):
 class ComparisonConfig(Config):
     """Pipelines samix_ablation and mixup_benchmark: variants x backbones x seeds."""
 
-    renamed: ClassVar[dict[str, str]] = {"policies": "variants"}
+    renamed = {"policies": "variants"}
 
     variants: tuple[Variant, ...] = Field(min_length=1)
     groups: tuple[str, ...] | None = Field(None, description="groups to run; null: all")
@@ -93,7 +93,9 @@ class ComparisonConfig(Config):
         None, min_length=1, description="null: model.backbone as it is"
     )
     seeds: tuple[int, ...] = Field((0, 1), min_length=1)
-    host: Host = Field("sl", description="sl: supervised training; ssl: MoCo, then linear evaluation")
+    host: Host = Field(
+        "sl", description="sl: supervised training; ssl: self-supervised training, then linear evaluation"
+    )
     epochs: int | None = Field(
         None, ge=1, description="of every training; null: those of sl_training or ssl_training"
     )

@@ -135,7 +135,7 @@ class ClusterConfig(Config):
 
 
 class SSLMixerTrainingConfig(MixerTrainingConfig):
-    """How the Mixer is trained inside MoCo."""
+    """How the Mixer is trained inside self-supervised training."""
 
     objective: Literal["cluster", "instance"] = Field(
         "cluster", description="cluster: SAMix-C, on pseudo labels; instance: SAMix-I"

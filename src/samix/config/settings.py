@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from samix.config.base import Config
 from samix.config.detection import DetectionConfig
+from samix.config.keys import renamed_to
 from samix.config.mixing import PolicyConfig
 from samix.config.ssl import ModelConfig
 from samix.config.stages import (
@@ -49,11 +50,14 @@ class Settings(Config):
     def changed(self, changes: Mapping[str, Any], where: str) -> Settings:
         """The settings with some values replaced, such as {"sl_training.policy.name": "cutmix"}.
 
-        Raises: ConfigError that names `where` and the key, for a key that does not exist or a value that is
-        not allowed.
+        Raises: ConfigError that names `where` and the key, for a key that does not exist or has another name
+        today, or a value that is not allowed.
         """
         values = self.model_dump()
         for key, value in changes.items():
+            now = renamed_to(Settings, key.split("."))
+            if now is not None:
+                raise ConfigError(f"{where}: {key}: renamed to {now}.")
             *path, last = key.split(".")
             part = values
             for name in path:

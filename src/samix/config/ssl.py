@@ -32,16 +32,20 @@ class MethodConfig(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
 
 
-class MomentumMethodConfig(MethodConfig):
+class EMAMethodConfig(MethodConfig):
     """Parameters of methods whose teacher is a moving average of the encoder."""
 
-    momentum: float = Field(0.999, ge=0, le=1, description="of the momentum encoder")
+    renamed = {"momentum": "ema"}
+
+    ema: float = Field(
+        0.999, ge=0, le=1, description="m of the momentum encoder, which is m * itself + (1 - m) * encoder"
+    )
     ema_buffers: bool = Field(
         False, description="average BatchNorm's statistics as well; else the momentum encoder has its own"
     )
 
 
-class MoCoConfig(MomentumMethodConfig):
+class MoCoConfig(EMAMethodConfig):
     """MoCo v2: shared by every stage that trains with it; the batch size divides the queue."""
 
     queue: int = Field(16384, ge=2, description="negatives; at least a batch, at most the data set")

@@ -28,7 +28,7 @@ class PseudoLabelsConfig(Config):
 
 
 class MixerPretrainingConfig(SSLMixerTrainingConfig):
-    """Stage mixer_pretraining: SAMix online on MoCo v2."""
+    """Stage mixer_pretraining: SAMix online in self-supervised training."""
 
     start: Literal["random", "pseudo_labels"] = Field(
         "random", description="first weights of the encoder: random (paper) or stage pseudo_labels' encoder"
@@ -37,7 +37,7 @@ class MixerPretrainingConfig(SSLMixerTrainingConfig):
 
 
 class SSLTrainingConfig(Config):
-    """Stage ssl_training: MoCo v2 with a policy."""
+    """Stage ssl_training: the method of model.method with a policy."""
 
     epochs: int = Field(200, ge=1)
     policy: PolicyConfig = PolicyConfig()

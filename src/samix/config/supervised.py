@@ -12,8 +12,8 @@ from samix.config.mixing import MaskAdjustConfig, MixerTrainingConfig, PolicyCon
 from samix.config.training import OptimizerConfig
 
 
-class MomentumConfig(Config):
-    """The momentum network f_k, g_k of the online form (SAMix, momentum schedule)."""
+class EMAConfig(Config):
+    """m of the momentum network f_k, g_k of the online form (SAMix, momentum schedule)."""
 
     start: float = Field(0.999, ge=0, le=1, description="m at the start")
     end: float | None = Field(0.999999, ge=0, le=1, description="m at the end; null: start throughout")
@@ -69,6 +69,8 @@ class MixedLossConfig(Config):
 class SupervisedConfig(Config):
     """Supervised training, shared by the Mixer's pre-training and the training itself."""
 
+    renamed = {"momentum": "ema"}
+
     batch_size: int = Field(100, ge=2, description="images of a global batch")
     augment: SupervisedAugmentConfig = SupervisedAugmentConfig()
     optimizer: OptimizerConfig = OptimizerConfig(lr=0.1)
@@ -91,7 +93,7 @@ class SupervisedConfig(Config):
         description="plain images get Mixup (alpha 0.8) or CutMix (alpha 1), each half of the time (DeiT)",
     )
     no_repeat: bool = Field(False, description="no image is mixed with itself")
-    momentum: MomentumConfig = MomentumConfig()
+    ema: EMAConfig = EMAConfig()
 
 
 class SupervisedMixerConfig(MixerTrainingConfig):

@@ -5,20 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from samix.config.base import Config
 
 
 class OptimizerConfig(Config):
-    """One optimiser and its learning-rate schedule; names and meaning are timm's."""
+    """One optimiser and its learning-rate schedule; names and meaning are timm's, but for `nesterov`."""
 
-    name: str = Field(
-        "momentum", description="timm's name: momentum (plain SGD), sgd (Nesterov's), adamw, lamb, lars, ..."
-    )
+    name: str = Field("sgd", description="timm's name: sgd, adamw, lamb, lars, ...; see nesterov for sgd")
     lr: float = Field(0.03, gt=0, description="initial learning rate for the given batch size; not rescaled")
     min_lr: float = Field(0.0, ge=0, description="learning rate at the end of a cosine schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD and its relatives")
+    nesterov: bool = Field(
+        False, description="sgd: Nesterov's momentum; other names have it or not, as timm defines them"
+    )
     weight_decay: float = Field(1e-4, ge=0)
     decay_all: bool = Field(
         True, description="decay biases and norms as well, as MoCo's and the SGD recipes do"
@@ -34,6 +35,33 @@ class OptimizerConfig(Config):
     clip_grad: float | None = Field(
         None, gt=0, description="largest norm of the gradient of these parameters"
     )
+
+    @property
+    def kind(self) -> str:
+        """The name in small letters, without timm's prefix `lookahead_`."""
+        return _kind(self.name)
+
+    @field_validator("name")
+    @classmethod
+    def _sgd_has_one_name(cls, name: str) -> str:
+        if _kind(name) in ("momentum", "nesterov"):
+            nesterov = str(_kind(name) == "nesterov").lower()
+            raise ValueError(f"SGD is called sgd: set name: sgd and nesterov: {nesterov}")
+        return name
+
+    @field_validator("nesterov")
+    @classmethod
+    def _nesterov_is_sgds(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        name, momentum = info.data.get("name", "sgd"), info.data.get("momentum", 0.9)
+        if nesterov and _kind(name) != "sgd":
+            raise ValueError(f"it is an option of sgd, and name is {name}: set nesterov: false or name: sgd")
+        if nesterov and momentum == 0:
+            raise ValueError("Nesterov's momentum needs momentum above 0: set it, or nesterov: false")
+        return nesterov
+
+
+def _kind(name: str) -> str:
+    return name.lower().split("_")[-1]
 
 
 class TrainingConfig(Config):

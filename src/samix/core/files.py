@@ -28,6 +28,13 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def found_under(path: Path | str, former_name: str) -> Path:
+    """`path`, or the file `former_name` in its folder, of an earlier version, if only that exists."""
+    path = Path(path)
+    former = path.with_name(former_name)
+    return former if former.exists() and not path.exists() else path
+
+
 def write_json(path: Path | str, content: Any) -> None:
     """Write `content` as indented JSON, completely or not at all."""
     with atomic_path(path) as temporary:

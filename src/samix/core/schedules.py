@@ -23,8 +23,8 @@ def annealed(schedule: BetaSchedule, start: float, step: int, total: int) -> flo
     return start
 
 
-def momentum_at(start: float, end: float | None, hold: float, step: int, total: int) -> float:
-    """Momentum m of the momentum network at a 0-based step (SAMix, momentum schedule).
+def ema_at(start: float, end: float | None, hold: float, step: int, total: int) -> float:
+    """m of the momentum network at a 0-based step (SAMix, momentum schedule).
 
     start for the first share `hold` of training, then end - (end - start) * (cos(pi t / T) + 1) / 2, not
     shifted by the hold, so that m jumps there. end None: always start.

@@ -79,19 +79,23 @@ def policy_classes(config: PolicyConfig) -> set[type]:
 
 
 def make_policy(
-    config: PolicyConfig, *, mixer: _HasMixer | None, bundle: WeightsFile | None, images_use: Normalisation
+    config: PolicyConfig,
+    *,
+    mixer: _HasMixer | None,
+    pretrained_mixer: WeightsFile | None,
+    images_use: Normalisation,
 ) -> Policy | None:
     """The policy that `config` names; None for "none".
 
-    Args: mixer, how the Mixer of policies samix and automix is trained along; bundle, the frozen one of
+    Args: mixer, how the Mixer of policies samix and automix is trained along; pretrained_mixer, that of
     policy samix_p; images_use, (mean, std) that the images are normalised with.
     """
     if config.name == "none":
         return None
     if mixer is not None:
         return POLICIES[config.name](mixer.mixer, mixer.config.mask_adjust)
-    if bundle is not None:
-        return SAMixP.from_file(bundle.path, images_use=images_use)
+    if pretrained_mixer is not None:
+        return SAMixP.from_file(pretrained_mixer.path, images_use=images_use)
     return static_policy(config, images_use)
 
 

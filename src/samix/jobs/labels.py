@@ -19,13 +19,13 @@ from samix.nn import Encoder
 
 
 def uses_labels(
-    policy: PolicyConfig, mixer: SSLMixerTrainingConfig | None, bundle: WeightsFile | None
+    policy: PolicyConfig, mixer: SSLMixerTrainingConfig | None, pretrained_mixer: WeightsFile | None
 ) -> bool:
     """Whether the policy, a Mixer that is trained with it, or a frozen one requires labels of the images."""
     if mixer is not None:
         return mixer.uses_labels
-    if bundle is not None:
-        return bool(bundle.metadata["mask_adjust"]["mode"] == "auto_label")
+    if pretrained_mixer is not None:
+        return bool(pretrained_mixer.metadata["mask_adjust"]["mode"] == "auto_label")
     return policy.name != "none" and "labels" in static_policy(policy).requires
 
 

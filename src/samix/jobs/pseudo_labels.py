@@ -27,7 +27,7 @@ from samix.data import (
 from samix.evaluation.features import extract_features
 from samix.jobs.build import BACKBONE, PROJECTOR, prefixed, seeded, start_encoder
 from samix.jobs.checks import check_pseudo_labels
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.methods import METHODS, SelfSupervised
 from samix.methods.odc import ODCLearner
 from samix.nn import Encoder

@@ -22,13 +22,13 @@ from samix.data import Images, ImageStore, LabelledBatches, Normalize, Supervise
 from samix.evaluation.classification import accuracies, summarise
 from samix.jobs.build import BACKBONE, make_policy, policy_classes, prefixed, seeded, start_backbone
 from samix.jobs.checks import check_supervised
-from samix.jobs.moco import about_backbone
+from samix.jobs.self_supervised import about_backbone
 from samix.methods.adversarial import AdversarialTraining
 from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names
 from samix.mixup import AdAutoMix, Mixer, Policy
 from samix.mixup.policies.adautomix import AdversarialMixer
-from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Backbone, Classifier
 from samix.training import Job, fit
 
@@ -39,8 +39,8 @@ EVALUATION_BATCH = 256
 class SupervisedJob(Job):
     """Supervised training with a policy.
 
-    mixer: how a Mixer is trained along (samix, automix, adautomix); bundle: the frozen Mixer (policy
-    samix_p).
+    mixer: how a Mixer is trained along (samix, automix, adautomix); pretrained_mixer: the frozen one of
+    policy samix_p.
     """
 
     images: Images
@@ -49,7 +49,7 @@ class SupervisedJob(Job):
     epochs: int
     policy: PolicyConfig
     mixer: MixerTrainingConfig | None = None
-    bundle: WeightsFile | None = None
+    pretrained_mixer: WeightsFile | None = None
 
     @property
     def named(self) -> Iterable[Callable[..., Any]]:
@@ -63,13 +63,15 @@ class SupervisedJob(Job):
 
 
 def pretrain_mixer(job: SupervisedJob, accelerator: Accelerator) -> None:
-    """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum network's backbone."""
+    """Train SAMix online; the result is the pretrained Mixer, with the momentum network's backbone."""
     learner, history = _train(job, accelerator)
     network, training = learner.momentum_classifier, learner.mixer_training
     if not accelerator.is_main_process or job.mixer is None or network is None or training is None:
         return
-    about = bundle_metadata(job.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics)
-    job.finish(bundle_tensors(network.backbone, training.mixer), {**about, "history": history})
+    about = pretrained_mixer_metadata(
+        job.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics
+    )
+    job.finish(pretrained_mixer_tensors(network.backbone, training.mixer), {**about, "history": history})
 
 
 def train_classifier(job: SupervisedJob, accelerator: Accelerator) -> None:
@@ -126,7 +128,9 @@ def _policy_and_training(
         mixer = seeded(lambda: Mixer(channels, config.mixer), job.seed, Stream.MIXER)
         training = MixerTraining(mixer, config)
     statistics = job.images.statistics
-    return make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=statistics), training
+    return make_policy(
+        job.policy, mixer=training, pretrained_mixer=job.pretrained_mixer, images_use=statistics
+    ), training
 
 
 def _train(job: SupervisedJob, accelerator: Accelerator) -> tuple[Supervised, list[dict[str, float]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NewType
 from kedro.io import AbstractDataset
 
 from samix.core.errors import DataError
-from samix.core.files import atomic_path, read_json, write_json
+from samix.core.files import atomic_path, found_under, read_json, write_json
 
 if TYPE_CHECKING:
     from samix.core.weights import WeightsFile
@@ -24,12 +24,16 @@ class WeightsDataset(AbstractDataset["WeightsFile", "WeightsFile"]):
     """A safetensors file, passed between nodes as its handle; the tensors stay on disk.
 
     Saving puts the handle's file at `filepath`: a hard link where the file system allows one, else a copy.
+    `former_name`: name in earlier versions, of a file that is read if there is none at `filepath`.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, filepath: str, former_name: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         # kedro-mlflow and kedro-viz look these two up by name
         self._filepath = PurePosixPath(filepath)
         self.metadata = metadata
+        self._former_name = former_name
 
     def load(self) -> WeightsFile:
         """Handle of the file. Raises DataError if it does not exist."""
@@ -37,7 +41,7 @@ class WeightsDataset(AbstractDataset["WeightsFile", "WeightsFile"]):
 
         if not self._exists():
             raise DataError(f"There is no {self._filepath}. Run the stage that writes these weights first.")
-        return WeightsFile(Path(self._filepath))
+        return WeightsFile(self._found())
 
     def save(self, data: WeightsFile) -> None:
         """Put the file of the handle at `filepath`, whole or not at all."""
@@ -53,10 +57,14 @@ class WeightsDataset(AbstractDataset["WeightsFile", "WeightsFile"]):
         """The description that the file carries."""
         from samix.core.weights import WeightsFile
 
-        return JSONPreview(json.dumps(WeightsFile(Path(self._filepath)).metadata))
+        return JSONPreview(json.dumps(WeightsFile(self._found()).metadata))
+
+    def _found(self) -> Path:
+        path = Path(self._filepath)
+        return path if self._former_name is None else found_under(path, self._former_name)
 
     def _exists(self) -> bool:
-        return Path(self._filepath).exists()
+        return self._found().exists()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath}

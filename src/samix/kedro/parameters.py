@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args, get_type_hints
+from collections.abc import Iterable, Mapping
+from typing import Any, get_type_hints
 
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from samix.config.keys import model_at, renamed_to
 from samix.core.errors import ConfigError
 from samix.core.suggestions import did_you_mean
 
@@ -71,10 +72,11 @@ def _sentence(key: str, annotation: Any, detail: ErrorDetails) -> str:
     path = [str(part) for part in detail["loc"]]
     name = ".".join([key, *path])
     if detail["type"] == "extra_forbidden":
-        model = _model_at(annotation, path[:-1])
-        now = getattr(model, "renamed", {}).get(path[-1])
+        now = renamed_to(annotation, path)
         if now is not None:
-            return f"{name}: renamed to {'.'.join([key, *path[:-1], now])}."
+            return f"{name}: renamed to {key}.{now}."
+        model = model_at(annotation, path[:-1])
+        assert model is not None  # the one that refused the key
         return f"{name}: unknown. {did_you_mean(path[-1], list(model.model_fields))}."
     if detail["type"] == "missing":
         return f"{name}: missing."
@@ -82,17 +84,3 @@ def _sentence(key: str, annotation: Any, detail: ErrorDetails) -> str:
         return f"{name}.{detail['msg']}."
     message = detail["msg"].removeprefix("Value error, ")
     return f"{name} = {detail['input']!r}: {message}."
-
-
-def _model_at(annotation: Any, path: list[str]) -> type[BaseModel]:
-    """The model that the keys of `path`, places in lists among them, lead to from `annotation`."""
-    model = next(part for part in _parts(annotation) if inspect.isclass(part) and issubclass(part, BaseModel))
-    keys = [key for key in path if not key.isdigit()]
-    return _model_at(model.model_fields[keys[0]].annotation, keys[1:]) if keys else model
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    """A type and, of unions and containers, the types inside it."""
-    yield annotation
-    for part in get_args(annotation):
-        yield from _parts(part)

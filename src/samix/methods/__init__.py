@@ -1,7 +1,7 @@
 """Training methods: the trained networks, their targets and their losses.
 
 A *method* (`Method`) defines the encoded views, their targets and the objective that compares them, for
-example MoCo. A method whose teacher is a moving average is a `MomentumMethod`. The learner `SelfSupervised`
+example MoCo. A method whose teacher is a moving average is an `EMAMethod`. The learner `SelfSupervised`
 trains any method: it adds the plain loss, the mixed loss of any policy and the Mixer's loss, and updates
 labels that follow the encoder.
 
@@ -17,10 +17,10 @@ its momentum network is updated after the step. It shares `MixedBranch` and `Mix
 from samix.config import registry
 from samix.config.names import Registered
 from samix.methods.host import SelfSupervised
-from samix.methods.method import Method, MomentumMethod
+from samix.methods.method import EMAMethod, Method
 from samix.methods.moco import MoCo
 
 METHODS: Registered[type[Method]] = Registered(registry.METHODS)
 """Class of each method; its module is imported when it is looked up."""
 
-__all__ = ["METHODS", "Method", "MoCo", "MomentumMethod", "SelfSupervised"]
+__all__ = ["METHODS", "EMAMethod", "Method", "MoCo", "SelfSupervised"]

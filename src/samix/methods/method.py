@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from samix.config.ssl import CrossView, MethodConfig, MomentumMethodConfig
+from samix.config.ssl import CrossView, EMAMethodConfig, MethodConfig
 from samix.core import distributed
 from samix.core.errors import ConfigError
 from samix.core.learner import OptimizedModules
 from samix.core.random import Stream
 from samix.core.step import StepContext
-from samix.nn import Encoded, Encoder, ema_, momentum_copy
+from samix.nn import Encoded, Encoder, ema_, frozen_copy
 from samix.objectives import InstanceTargets, Objective
 
 Anchors = tuple[tuple[str, str], ...]
@@ -33,7 +33,7 @@ q is the encoded view of an anchor and k the view of its targets.
 
 
 class Method(nn.Module, ABC):
-    """A self-supervised method whose teacher is the encoder itself; see also `MomentumMethod`.
+    """A self-supervised method whose teacher is the encoder itself; see also `EMAMethod`.
 
     Attributes: anchors, pairs of an encoded view and the view of its targets; the plain and the mixed loss
     are means over anchors, and the Mixer is trained with the first anchor. encoder, the trained network.
@@ -123,18 +123,18 @@ class Method(nn.Module, ABC):
         return {"encoder": OptimizedModules([self.encoder], self.config.optimizer)}
 
 
-class MomentumMethod(Method):
+class EMAMethod(Method):
     """A method whose teacher is a moving average of the encoder, updated before each step (MoCo, eq. 2).
 
     The teacher encodes all views in one pass, shuffled over the ranks. It has its own BatchNorm statistics
     unless `config.ema_buffers` is set.
     """
 
-    Config: ClassVar[type[MethodConfig]] = MomentumMethodConfig
+    Config: ClassVar[type[MethodConfig]] = EMAMethodConfig
 
     def __init__(self, encoder: Encoder, config: Any, seed: int) -> None:
         super().__init__(encoder, config, seed)
-        self.momentum_encoder = momentum_copy(encoder)
+        self.momentum_encoder = frozen_copy(encoder)
 
     @property
     def teacher(self) -> Encoder:
@@ -149,7 +149,7 @@ class MomentumMethod(Method):
 
     def before_step(self, ctx: StepContext) -> None:  # noqa: ARG002
         """Update the moving average."""
-        ema_(self.momentum_encoder, self.encoder, self.config.momentum, buffers=self.config.ema_buffers)
+        ema_(self.momentum_encoder, self.encoder, self.config.ema, buffers=self.config.ema_buffers)
 
     @torch.no_grad()
     def teach(

@@ -19,7 +19,7 @@ from samix.mixup.mixer.step import (
     draw_mixer_step,
     mixer_step,
 )
-from samix.nn import Encoded, momentum_copy
+from samix.nn import Encoded, frozen_copy
 from samix.objectives import ClassObjective, mixed_loss
 
 Terms = tuple[Tensor | None, dict[str, Tensor]]
@@ -93,7 +93,7 @@ class ClusterMixerTraining(MixerTraining):
         super().__init__(mixer, config)
         self.head = nn.Linear(width, classes)
         self.reset_head()
-        self.frozen_head = momentum_copy(self.head)
+        self.frozen_head = frozen_copy(self.head)
 
     def reset_head(self) -> None:
         """Reset the head, for new labels that do not correspond to the old ones."""

@@ -12,12 +12,12 @@ from samix.core import distributed
 from samix.core.errors import ConfigError
 from samix.core.random import Stream, generator_for
 from samix.core.step import StepContext
-from samix.methods.method import Anchors, MomentumMethod
+from samix.methods.method import Anchors, EMAMethod
 from samix.nn import Encoded, Encoder, KeyQueue
 from samix.objectives import InstanceObjective, InstanceTargets
 
 
-class MoCo(MomentumMethod):
+class MoCo(EMAMethod):
     """View q against the momentum encoder's keys of view k; the keys of earlier steps are the negatives."""
 
     Config: ClassVar[type[MoCoConfig]] = MoCoConfig

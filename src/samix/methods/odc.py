@@ -68,7 +68,8 @@ class ODCLearner(Learner):
 
     def parameter_sets(self) -> dict[str, OptimizedModules]:
         """Sets "encoder" (backbone and neck) and "head"."""
+        without_momentum = self.optimizer.model_copy(update={"momentum": 0.0, "nesterov": False})
         return {
             "encoder": OptimizedModules([self.backbone, self.neck], self.optimizer),
-            "head": OptimizedModules([self.head], self.optimizer.model_copy(update={"momentum": 0.0})),
+            "head": OptimizedModules([self.head], without_momentum),
         }

@@ -11,7 +11,7 @@ from samix.config.supervised import SupervisedConfig
 from samix.core.errors import ConfigError
 from samix.core.learner import Learner, OptimizedModules
 from samix.core.random import Stream, generator_for
-from samix.core.schedules import momentum_at
+from samix.core.schedules import ema_at
 from samix.core.step import BatchShape, StepContext
 from samix.data import Labelled
 from samix.methods.mixed_branch import MixedBranch
@@ -32,7 +32,7 @@ from samix.mixup import (
 from samix.mixup.adapter import Adapter, capabilities_of, check_policy
 from samix.mixup.mixer.step import Critic, ParentInputs
 from samix.mixup.table import name_of
-from samix.nn import Classifier, Features, ema_, momentum_copy
+from samix.nn import Classifier, Features, ema_, frozen_copy
 from samix.objectives import ClassObjective, DecoupledCE, MixedBCE, MixedCE, MixedCriterion, mixed_loss
 
 PLAIN, MIXED = "plain", "mixed"
@@ -83,7 +83,7 @@ class Supervised(Learner):
         if mixer_training is not None and "maps" not in requires:
             raise ValueError("a Mixer is trained on the maps of its policy: take SAMix as the policy")
         self.classifier = classifier
-        self.momentum_classifier = momentum_copy(classifier) if "maps" in requires else None
+        self.momentum_classifier = frozen_copy(classifier) if "maps" in requires else None
         self.config = config
         self.policy = policy
         self.alpha = alpha
@@ -152,8 +152,8 @@ class Supervised(Learner):
         if self.mixer_training is not None:
             self.mixer_training.after_step()
         if self.momentum_classifier is not None:
-            options = self.config.momentum
-            m = momentum_at(options.start, options.end, options.hold, ctx.step, ctx.total_steps)
+            options = self.config.ema
+            m = ema_at(options.start, options.end, options.hold, ctx.step, ctx.total_steps)
             ema_(self.momentum_classifier, self.classifier, m, buffers=options.ema_buffers)
 
     def parameter_sets(self) -> dict[str, OptimizedModules]:

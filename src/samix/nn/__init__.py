@@ -3,9 +3,9 @@
 from samix.nn.backbones import Backbone, Features
 from samix.nn.build import build_backbone
 from samix.nn.classifier import Classifier, load_classifier
+from samix.nn.ema import ema_, frozen_copy
 from samix.nn.encoder import Encoded, Encoder, projector
 from samix.nn.known import BACKBONES, KnownBackbone
-from samix.nn.momentum import ema_, momentum_copy
 from samix.nn.pretrained import load_pretrained
 from samix.nn.queue import KeyQueue
 
@@ -20,8 +20,8 @@ __all__ = [
     "KnownBackbone",
     "build_backbone",
     "ema_",
+    "frozen_copy",
     "load_classifier",
     "load_pretrained",
-    "momentum_copy",
     "projector",
 ]

@@ -16,7 +16,7 @@ from samix.core.errors import ConfigError
 def altered(net: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Within the block, the module `name` of `net` returns `change` of its output in the first pass only.
 
-    The hook is removed after it: a permanent one would be shared with momentum copies.
+    The hook is removed after it: a permanent one would be shared with frozen copies.
     Raises: ConfigError at the end of a block in which the module did not run.
     """
     ran = False

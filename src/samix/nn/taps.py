@@ -48,7 +48,7 @@ class StageTap:
 class ModuleTap:
     """After the module `name`; tokens and NHWC maps become NCHW.
 
-    The hook is registered for one call: a permanent one would be shared with momentum copies.
+    The hook is registered for one call: a permanent one would be shared with frozen copies.
     """
 
     name: str

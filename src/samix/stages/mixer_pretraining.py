@@ -1,4 +1,4 @@
-"""Stage mixer_pretraining: the Mixer, trained online in MoCo v2 and kept with its encoder."""
+"""Stage mixer_pretraining: the Mixer, trained online by self-supervision and kept with its encoder."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def label_fields(settings: Settings, upstream: Upstream) -> dict[str, Any]:
 
 def pretrain_mixer(settings: Settings, images: Images, upstream: Upstream, seed: int) -> Any:
     """Train SAMix online; the result holds the Mixer and the encoder whose maps it understands."""
-    from samix.jobs import moco
+    from samix.jobs import self_supervised
     from samix.jobs.build import mixer_along
 
     config = settings.mixer_pretraining
     policy = PolicyConfig(name="samix", alpha=config.alpha)
-    return moco.pretrain_mixer, moco.MoCoJob(
+    return self_supervised.pretrain_mixer, self_supervised.SelfSupervisedJob(
         label="mixer_pretraining",
         seed=seed,
         training=settings.training,
@@ -57,11 +57,11 @@ def pretrain_mixer(settings: Settings, images: Images, upstream: Upstream, seed:
     )
 
 
-def score_mixer(bundle: WeightsFile) -> tuple[dict[str, float], Any]:
+def score_mixer(pretrained_mixer: WeightsFile) -> tuple[dict[str, float], Any]:
     """Figures at the end of the training, and curves."""
     from samix.analysis.curves import curves_figure
 
-    history = bundle.metadata["history"]
+    history = pretrained_mixer.metadata["history"]
     # steps without the Mixer's training lack its terms
     keys = ["mixer_local", "mixer_global", "mask_error", "mask_variance", "loss"]
     last = {key: next(row[key] for row in reversed(history) if key in row) for key in keys}
@@ -69,21 +69,21 @@ def score_mixer(bundle: WeightsFile) -> tuple[dict[str, float], Any]:
     return metrics, curves_figure({"SAMix": history}, keys[:4])
 
 
-def draw_masks(bundle: WeightsFile, images: Images) -> tuple[Any, Any]:
+def draw_masks(pretrained_mixer: WeightsFile, images: Images) -> tuple[Any, Any]:
     """Masks over lam and what they are made of, for pairs of test images of different classes."""
     from samix.analysis.masks import attention_sheet, mask_sheet, pairs_of_classes
     from samix.data import Normalize
     from samix.mixup import SAMixP
 
-    policy = SAMixP.from_file(bundle.path)
+    policy = SAMixP.from_file(pretrained_mixer.path)
     normalize = Normalize.for_data(dict(images.card))
     first, second = pairs_of_classes(images.open("test"), pairs=5)
     return mask_sheet(policy, first, second, normalize), attention_sheet(policy, first, second, normalize)
 
 
 STEPS = (
-    Step("score_mixer", score_mixer, ("bundle_weights",), ("metrics", "curves_picture")),
-    Step("draw_masks", draw_masks, ("bundle_weights", "images"), ("masks_picture", "attention_picture")),
+    Step("score_mixer", score_mixer, ("mixer_weights",), ("metrics", "curves_picture")),
+    Step("draw_masks", draw_masks, ("mixer_weights", "images"), ("masks_picture", "attention_picture")),
 )
 PICTURES = {
     "masks_picture": "The trained Mixer: masks and mixed images over lam",
@@ -97,7 +97,7 @@ MIXER_PRETRAINING = Stage(
     tasks=(
         Task(
             "pretrain_mixer",
-            "bundle_weights",
+            "mixer_weights",
             "mixer",
             pretrain_mixer,
             needs={LABELS: no_labels, ENCODER: no_encoder},

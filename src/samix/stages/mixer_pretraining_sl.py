@@ -36,7 +36,7 @@ def pretrain_mixer(settings: Settings, images: Images, _: Upstream, seed: int) -
 MIXER_PRETRAINING_SL = Stage(
     "mixer_pretraining_sl",
     sections=("mixer_pretraining_sl", "supervised", "model", "training"),
-    tasks=(Task("pretrain_mixer", "bundle_weights", "mixer", pretrain_mixer),),
+    tasks=(Task("pretrain_mixer", "mixer_weights", "mixer", pretrain_mixer),),
     steps=STEPS,
     pictures=PICTURES,
     details=DETAILS,

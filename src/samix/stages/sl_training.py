@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from samix.core.weights import WeightsFile
     from samix.data import Images
 
-BUNDLE = "mixer_pretraining_sl.bundle_weights"
+PRETRAINED_MIXER = "mixer_pretraining_sl.mixer_weights"
 
 
 def no_mixer(settings: Settings) -> str | None:
@@ -38,7 +38,7 @@ def train_classifier(settings: Settings, images: Images, upstream: Upstream, see
         epochs=settings.sl_training.epochs,
         policy=policy,
         mixer=mixer_along(policy, MixerTrainingConfig, settings.mixer_pretraining_sl),
-        bundle=upstream.get(BUNDLE),
+        pretrained_mixer=upstream.get(PRETRAINED_MIXER),
     )
 
 
@@ -75,7 +75,15 @@ def score_classifier(classifier: WeightsFile) -> tuple[dict[str, float], Any]:
 SL_TRAINING = Stage(
     "sl_training",
     sections=("sl_training", "mixer_pretraining_sl", "supervised", "model", "training"),
-    tasks=(Task("train_classifier", "classifier_weights", "sl", train_classifier, needs={BUNDLE: no_mixer}),),
+    tasks=(
+        Task(
+            "train_classifier",
+            "classifier_weights",
+            "sl",
+            train_classifier,
+            needs={PRETRAINED_MIXER: no_mixer},
+        ),
+    ),
     steps=(
         Step("score_classifier", score_classifier, ("classifier_weights",), ("metrics", "curves_picture")),
     ),

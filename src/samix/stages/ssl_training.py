@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from samix.core.weights import WeightsFile
     from samix.data import Images
 
-BUNDLE = "mixer_pretraining.bundle_weights"
+PRETRAINED_MIXER = "mixer_pretraining.mixer_weights"
 
 
 def no_mixer(settings: Settings) -> str | None:
@@ -41,11 +41,11 @@ def no_labels(settings: Settings) -> str | None:
 
 def train_encoder(settings: Settings, images: Images, upstream: Upstream, seed: int) -> Any:
     """Train the method with the policy; samix and automix train a new Mixer along."""
-    from samix.jobs import moco
+    from samix.jobs import self_supervised
     from samix.jobs.build import mixer_along
 
     policy = settings.ssl_training.policy
-    return moco.train_encoder, moco.MoCoJob(
+    return self_supervised.train_encoder, self_supervised.SelfSupervisedJob(
         label="ssl_training",
         seed=seed,
         training=settings.training,
@@ -54,7 +54,7 @@ def train_encoder(settings: Settings, images: Images, upstream: Upstream, seed: 
         epochs=settings.ssl_training.epochs,
         policy=policy,
         mixer=mixer_along(policy, SSLMixerTrainingConfig, settings.mixer_pretraining),
-        bundle=upstream.get(BUNDLE),
+        pretrained_mixer=upstream.get(PRETRAINED_MIXER),
         **label_fields(settings, upstream),
     )
 
@@ -78,7 +78,7 @@ def score_encoder(backbone: WeightsFile) -> tuple[dict[str, float], Any]:
 
     history = backbone.metadata["history"]
     keys = [key for key in ("loss", "loss_ssl", "loss_mixed", "queue_top1") if key in history[-1]]
-    figure = curves_figure({"MoCo": history}, [*keys, "lr/encoder"])
+    figure = curves_figure({"training": history}, [*keys, "lr/encoder"])
     return {f"ssl.{key}": history[-1][key] for key in keys}, figure
 
 
@@ -91,7 +91,7 @@ SSL_TRAINING = Stage(
             "backbone_weights",
             "ssl",
             train_encoder,
-            needs={BUNDLE: no_mixer, LABELS: no_labels},
+            needs={PRETRAINED_MIXER: no_mixer, LABELS: no_labels},
         ),
     ),
     steps=(Step("score_encoder", score_encoder, ("backbone_weights",), ("metrics", "curves_picture")),),

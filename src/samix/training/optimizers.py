@@ -18,10 +18,12 @@ def make_optimizer(parameters: OptimizedModules) -> Optimizer:
     """timm's optimiser for the trainable parameters of modules; Adam and its variants have a fused update."""
     config = parameters.optimizer
     module = torch.nn.ModuleList(parameters.modules)
-    kind = get_optimizer_class(config.name.lower().split("_")[-1], bind_defaults=False)
+    kind = get_optimizer_class(config.kind, bind_defaults=False)
     # one kernel for the whole update, twice as fast on a CPU; SGD's fused update is not faster there
     pays = isinstance(kind, type) and issubclass(kind, Adam)
     options: dict[str, Any] = {"fused": True} if pays else {}
+    if config.kind == "sgd":  # which timm makes with Nesterov's momentum if nothing is given
+        options["nesterov"] = config.nesterov
     return create_optimizer_v2(
         module if config.decay_all else _groups(module, config),
         opt=config.name,

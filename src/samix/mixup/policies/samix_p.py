@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from samix.config.mixing import MaskAdjustConfig
 from samix.config.networks import BackboneConfig, MixerConfig
 from samix.core.errors import DataError
+from samix.core.files import found_under
 from samix.core.weights import WeightsFile
 from samix.mixup.mixer.mixer import Mixer, MixerMaps
 from samix.mixup.policies.samix import SAMix
@@ -19,6 +20,8 @@ from samix.mixup.policy import NOTHING, ImageInfo
 from samix.nn import Backbone, build_backbone
 
 KIND = "samix_p"
+FORMER_NAME = "bundle.safetensors"
+"""Name of a pretrained Mixer's file in earlier versions."""
 
 
 class SAMixP(SAMix):
@@ -29,7 +32,7 @@ class SAMixP(SAMix):
     """
 
     uses_mixer = "pretrained"
-    extra_requirement = "a trained bundle"
+    extra_requirement = "a pretrained Mixer"
     scale: Tensor
     shift: Tensor
 
@@ -61,15 +64,17 @@ class SAMixP(SAMix):
 
     @classmethod
     def from_file(cls, path: Path | str, images_use: Normalisation | None = None) -> SAMixP:
-        """Read a bundle, a file of `bundle_tensors` and `bundle_metadata`.
+        """Read a pretrained Mixer, a file of `pretrained_mixer_tensors` and `pretrained_mixer_metadata`.
 
-        Args: images_use, (mean, std) used to normalise the images to be mixed; None: those of the bundle.
-        Raises: DataError if the file is not such a bundle.
+        Args: path, such as mixer.safetensors of a stage; if it is missing, bundle.safetensors in its folder
+        is read, the name in earlier versions. images_use, (mean, std) used to normalise the images to be
+        mixed; None: those of the Mixer's training images.
+        Raises: DataError if the file is not a pretrained Mixer.
         """
-        file = WeightsFile(Path(path))
+        file = WeightsFile(found_under(path, FORMER_NAME))
         about = file.metadata
         if about.get("kind") != KIND:
-            raise DataError(f"{path} is not a SAMix-P bundle (kind: {about.get('kind')!r}).")
+            raise DataError(f"{path} is not a pretrained Mixer (kind: {about.get('kind')!r}).")
         backbone = build_backbone(BackboneConfig(**about["backbone"]))
         backbone.load_state_dict(file.load("backbone."))
         mixer = Mixer(backbone.tap_channels, MixerConfig(**about["mixer"]))
@@ -104,16 +109,16 @@ Normalisation = tuple[list[float], list[float]]
 """Mean and standard deviation of the three colour channels."""
 
 
-def bundle_tensors(backbone: nn.Module, mixer: Mixer) -> dict[str, Tensor]:
-    """Tensors of a bundle file: the encoder under `backbone.`, the Mixer under `mixer.`."""
+def pretrained_mixer_tensors(backbone: nn.Module, mixer: Mixer) -> dict[str, Tensor]:
+    """Tensors of a pretrained Mixer's file: the encoder under `backbone.`, the Mixer under `mixer.`."""
     parts = {"backbone": backbone, "mixer": mixer}
     return {f"{name}.{key}": t for name, part in parts.items() for key, t in part.state_dict().items()}
 
 
-def bundle_metadata(
+def pretrained_mixer_metadata(
     backbone: BackboneConfig, mixer: MixerConfig, adjust: MaskAdjustConfig, normalisation: Normalisation
 ) -> dict[str, Any]:
-    """Description of a bundle that `SAMixP.from_file` reads, as JSON."""
+    """Description of a pretrained Mixer that `SAMixP.from_file` reads, as JSON."""
     mean, std = normalisation
     return {
         "kind": KIND,

@@ -14,7 +14,7 @@ from samix.core.weights import save_weights
 from samix.data import TwoViews
 from samix.methods import MoCo, SelfSupervised
 from samix.mixup import ImageInfo, Mixer, SAMix, SAMixP
-from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Encoder, build_backbone
 
 BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
@@ -40,8 +40,8 @@ def parts():
 @pytest.fixture
 def path(tmp_path):
     backbone, mixer = parts()
-    about = bundle_metadata(BACKBONE, MIXER, ADJUST, TRAINED_ON)
-    return save_weights(tmp_path / "bundle.safetensors", bundle_tensors(backbone, mixer), about).path
+    about = pretrained_mixer_metadata(BACKBONE, MIXER, ADJUST, TRAINED_ON)
+    return save_weights(tmp_path / "mixer.safetensors", pretrained_mixer_tensors(backbone, mixer), about).path
 
 
 def mixed_by(policy, images, lam=0.3, **known):
@@ -72,8 +72,8 @@ def test_maps_of_the_host_are_not_wanted(path):
 def test_labels_of_the_host_are_kept(tmp_path):
     """Mode auto_label wants them, whoever sees the maps."""
     adjust = MaskAdjustConfig(mode="auto_label")
-    about = bundle_metadata(BACKBONE, MIXER, adjust, TRAINED_ON)
-    path = save_weights(tmp_path / "labels.safetensors", bundle_tensors(*parts()), about).path
+    about = pretrained_mixer_metadata(BACKBONE, MIXER, adjust, TRAINED_ON)
+    path = save_weights(tmp_path / "labels.safetensors", pretrained_mixer_tensors(*parts()), about).path
     policy, images = SAMixP.from_file(path), torch.randn(4, 3, 16, 16)
     assert policy.requires == {"labels"} and policy.adjust == adjust
     out = mixed_by(policy, images, labels=torch.tensor([3, 3, 5, 6])).mask
@@ -114,7 +114,7 @@ def test_images_are_renormalised_for_the_encoder(float64, path):
 def test_nothing_of_it_changes_while_a_host_trains(path):
     policy = SAMixP.from_file(path, images_use=([0.0] * 3, [1.0] * 3))
     config = MoCoConfig(batch_size=4, queue=8, projector=ProjectorConfig(hidden=8, out=6))
-    # another width than the bundle's: the network that is trained may be anything
+    # another width than the pretrained Mixer's: the network that is trained may be anything
     encoder = Encoder(build_backbone(BackboneConfig(channels=(4, 4, 4, 4))), config.projector)
     host = SelfSupervised(MoCo(encoder, config, seed=0), policy=policy).train()
     before = {name: t.clone() for name, t in policy.state_dict().items()}
@@ -150,6 +150,19 @@ def test_inspection_shows_the_mask_before_the_adjusting(path, lam):
     assert found.attention.shape[0] == found.content.shape[0] == 4 and not found.mask.requires_grad
 
 
+def test_a_file_under_its_name_of_earlier_versions_is_read(tmp_path, path):
+    want = SAMixP.from_file(path).state_dict()
+    former = path.rename(tmp_path / "bundle.safetensors")
+    for name in (path, former, str(path)):
+        found = SAMixP.from_file(name).state_dict()
+        assert all(torch.equal(found[key], value) for key, value in want.items())
+    backbone, mixer = parts()  # a newer file counts, if there is one
+    about = pretrained_mixer_metadata(BACKBONE, MIXER, MaskAdjustConfig(mode="off"), TRAINED_ON)
+    save_weights(path, pretrained_mixer_tensors(backbone, mixer), about)
+    assert SAMixP.from_file(path).adjust.mode == "off"
+    assert SAMixP.from_file(former).adjust == ADJUST
+
+
 def test_wrong_files_are_named(tmp_path):
     missing = tmp_path / "missing.safetensors"
     other = save_weights(tmp_path / "other.safetensors", {"a": torch.ones(1)}, {"kind": "backbone"}).path
@@ -160,9 +173,9 @@ def test_wrong_files_are_named(tmp_path):
             SAMixP.from_file(path)
 
 
-def test_a_bundle_without_its_mixer_is_refused(tmp_path):
+def test_an_encoder_without_its_mixer_is_refused(tmp_path):
     tensors = {f"backbone.{name}": t for name, t in parts()[0].state_dict().items()}
-    about = bundle_metadata(BACKBONE, MIXER, ADJUST, TRAINED_ON)
+    about = pretrained_mixer_metadata(BACKBONE, MIXER, ADJUST, TRAINED_ON)
     path = save_weights(tmp_path / "half.safetensors", tensors, about).path
     with pytest.raises(DataError, match="half.*'mixer.'"):
         SAMixP.from_file(path)

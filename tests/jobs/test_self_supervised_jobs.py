@@ -8,9 +8,9 @@ from helpers.tiny_jobs import IMAGES, MODEL, digits, pseudo_labels, samix_job, s
 from samix.config.mixing import ClusterConfig, PolicyConfig
 from samix.core.errors import ConfigError, DataError
 from samix.data import Normalize
-from samix.jobs import moco
+from samix.jobs import self_supervised
 from samix.jobs.build import start_backbone, start_encoder
-from samix.jobs.moco import MoCoJob, pretrain_mixer, train_encoder
+from samix.jobs.self_supervised import SelfSupervisedJob, pretrain_mixer, train_encoder
 from samix.methods.labels import OnlineLabels
 from samix.methods.mixer_training import MixerTraining
 from samix.mixup import SAMixP
@@ -18,24 +18,28 @@ from samix.nn import build_backbone
 from samix.training import run_job
 
 
-def moco_job(folder, policy, **options):
-    bundle = options.pop("bundle", None)
-    return MoCoJob(
-        **shared(folder, **options), epochs=1, policy=PolicyConfig(name=policy), mixer=None, bundle=bundle
+def plain_job(folder, policy, **options):
+    pretrained_mixer = options.pop("pretrained_mixer", None)
+    return SelfSupervisedJob(
+        **shared(folder, **options),
+        epochs=1,
+        policy=PolicyConfig(name=policy),
+        mixer=None,
+        pretrained_mixer=pretrained_mixer,
     )
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return run_job(pretrain_mixer, samix_job(tmp_path_factory.mktemp("bundle")))
+def pretrained_mixer(tmp_path_factory):
+    return run_job(pretrain_mixer, samix_job(tmp_path_factory.mktemp("pretrained_mixer")))
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory, bundle):
+def results(tmp_path_factory, pretrained_mixer):
     """The trained backbones by policy."""
     folder = tmp_path_factory.mktemp("policies")
-    jobs = {name: moco_job(folder / name, name) for name in ("none", "mixup", "cutmix")}
-    jobs["samix_p"] = moco_job(folder / "samix_p", "samix_p", bundle=bundle)
+    jobs = {name: plain_job(folder / name, name) for name in ("none", "mixup", "cutmix")}
+    jobs["samix_p"] = plain_job(folder / "samix_p", "samix_p", pretrained_mixer=pretrained_mixer)
     jobs["samix cluster"] = samix_job(folder / "cluster", epochs=1)
     jobs["samix instance"] = samix_job(folder / "instance", "instance", epochs=1)
     return {name: run_job(train_encoder, job) for name, job in jobs.items()}
@@ -84,16 +88,16 @@ def learner_of(job):
     learners = []
 
     def worker(job, accelerator):
-        learners.append(moco._train(job, accelerator)[0])
+        learners.append(self_supervised._train(job, accelerator)[0])
 
     run_job(worker, job)
     return learners[0]
 
 
-def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
-    assert bundle.metadata["kind"] == "samix_p"
-    assert "mask_error" in bundle.metadata["history"][-1]
-    learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(bundle.path)
+def test_pretrained_mixer_is_the_momentum_encoder_with_the_mixer(pretrained_mixer, tmp_path):
+    assert pretrained_mixer.metadata["kind"] == "samix_p"
+    assert "mask_error" in pretrained_mixer.metadata["history"][-1]
+    learner, policy = learner_of(samix_job(tmp_path)), SAMixP.from_file(pretrained_mixer.path)
     pairs = (
         (policy.backbone, learner.method.momentum_encoder.backbone),
         (policy.mixer, learner.mixer_training.mixer),
@@ -105,9 +109,9 @@ def test_bundle_is_the_momentum_encoder_with_the_mixer(bundle, tmp_path):
     assert not torch.equal(policy.backbone.net.conv1.weight, own)
 
 
-def test_bundle_is_used_frozen(bundle, tmp_path):
-    learner = learner_of(moco_job(tmp_path, "samix_p", bundle=bundle))
-    for name, value in SAMixP.from_file(bundle.path).state_dict().items():
+def test_pretrained_mixer_is_used_frozen(pretrained_mixer, tmp_path):
+    learner = learner_of(plain_job(tmp_path, "samix_p", pretrained_mixer=pretrained_mixer))
+    for name, value in SAMixP.from_file(pretrained_mixer.path).state_dict().items():
         if name not in ("scale", "shift"):
             assert torch.equal(learner.policy.state_dict()[name], value), name
 
@@ -146,7 +150,7 @@ def test_online_labels_start_with_the_keys_of_the_first_encoder(tmp_path):
     job = samix_job(tmp_path)
     store = job.images.open("train")
     encoder = start_encoder(job.model, job.seed)
-    learner = moco._learner(job, store, Accelerator(cpu=True))
+    learner = self_supervised._learner(job, store, Accelerator(cpu=True))
     images = Normalize.for_data(job.images.card)(store.fetch(torch.arange(7)))
     keys = encoder.eval()(images).embedding
     torch.testing.assert_close(learner.labels.memory.features[:7], keys, atol=1e-5, rtol=1e-5)
@@ -173,14 +177,16 @@ def test_a_mixer_that_rests_is_told_to_the_launcher(tmp_path, mixer, skips):
 def test_cross_view_reaches_the_learner(tmp_path):
     swapped = MODEL.model_copy(update={"moco": MODEL.moco.model_copy(update={"cross_view": "swap"})})
     fields = shared(tmp_path) | {"model": swapped}
-    job = MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="mixup"))
+    job = SelfSupervisedJob(**fields, epochs=1, policy=PolicyConfig(name="mixup"))
     assert learner_of(job).method.config.cross_view == "swap"
 
 
 def test_equal_seeds_give_equal_results_and_others_do_not(results, tmp_path):
-    again = run_job(train_encoder, moco_job(tmp_path, "mixup"))
+    again = run_job(train_encoder, plain_job(tmp_path, "mixup"))
     assert again.path.read_bytes() == results["mixup"].path.read_bytes()
-    other = MoCoJob(**shared(tmp_path, label="other", seed=6), epochs=1, policy=PolicyConfig(name="mixup"))
+    other = SelfSupervisedJob(
+        **shared(tmp_path, label="other", seed=6), epochs=1, policy=PolicyConfig(name="mixup")
+    )
     found = run_job(train_encoder, other).load("backbone.")["net.conv1.weight"]
     assert not torch.equal(found, again.load("backbone.")["net.conv1.weight"])
 
@@ -200,4 +206,4 @@ def test_a_queue_longer_than_the_data_stops_the_job_before_it_reads_an_image(tmp
     fields = shared(tmp_path) | {"model": MODEL.model_copy(update={"moco": long})}
     monkeypatch.setattr("samix.data.Images.open", None)
     with pytest.raises(ConfigError, match=r"moco.queue \(128\) is longer than the data set"):
-        run_job(train_encoder, MoCoJob(**fields, epochs=1, policy=PolicyConfig(name="none")))
+        run_job(train_encoder, SelfSupervisedJob(**fields, epochs=1, policy=PolicyConfig(name="none")))

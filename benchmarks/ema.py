@@ -1,4 +1,4 @@
-"""Cost of the momentum update: python benchmarks/momentum.py
+"""Cost of the moving average of the weights: python benchmarks/ema.py
 
 Share of `ema_`, one foreach call, in a step of MoCo and of SAMix-I as `fit` takes them, next to the same
 update in a Python loop over the parameters. The goal is a share of 5 % at most.
@@ -18,12 +18,12 @@ from torch import nn
 
 from samix.config.networks import BackboneConfig
 from samix.config.training import TrainingConfig
-from samix.methods import MomentumMethod, SelfSupervised
+from samix.methods import EMAMethod, SelfSupervised
 from samix.nn import ema_
 from samix.training.launch import resolve_precision
 
 METHODS = ("MoCo", "SAMix-I")
-MOMENTUM = 0.999
+EMA = 0.999
 
 
 def main(argv: list[str] | None = None) -> Rows:
@@ -55,13 +55,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _row(name: str, setup: Setup, arguments: argparse.Namespace, accelerator: Accelerator) -> dict[str, Any]:
     learner = host(name, setup)
-    assert isinstance(learner, SelfSupervised) and isinstance(learner.method, MomentumMethod)
+    assert isinstance(learner, SelfSupervised) and isinstance(learner.method, EMAMethod)
     steps = Steps(learner, batches(name, setup), accelerator)
     slow, fast = learner.method.momentum_encoder, learner.method.encoder
     seconds = alternate(
         {
             "step": lambda: steps(1),
-            "foreach": lambda: ema_(slow, fast, MOMENTUM),
+            "foreach": lambda: ema_(slow, fast, EMA),
             "loop": lambda: ema_loop(slow, fast),
         },
         arguments.rounds,
@@ -81,7 +81,7 @@ def _row(name: str, setup: Setup, arguments: argparse.Namespace, accelerator: Ac
 def ema_loop(slow: nn.Module, fast: nn.Module) -> None:
     """The update, one parameter after the other."""
     for own, other in zip(slow.parameters(), fast.parameters(), strict=True):
-        own.copy_(MOMENTUM * own + (1 - MOMENTUM) * other)
+        own.copy_(EMA * own + (1 - EMA) * other)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Jobs that train with MoCo v2: the Mixer's pre-training and the self-supervised training."""
+"""Jobs that train a self-supervised method: the Mixer's pre-training and the training itself."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from samix.methods import METHODS, SelfSupervised
 from samix.methods.labels import LabelSource, OnlineLabels
 from samix.methods.mixer_training import ClusterMixerTraining, MixerTraining
 from samix.mixup import Mixer
-from samix.mixup.policies.samix_p import bundle_metadata, bundle_tensors
+from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Encoder
 from samix.training import Job, fit
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoJob(Job):
-    """MoCo v2 with a policy.
+class SelfSupervisedJob(Job):
+    """The method of `model` with a policy.
 
     start: first weights of the encoder, None for random ones; mixer: how a Mixer is trained along (policy
-    samix); bundle: the frozen Mixer (policy samix_p); pseudo_labels: one row per training image, in the
-    manifest's order, if labels are used; clustering: how they follow the encoder.
+    samix); pretrained_mixer: the frozen one of policy samix_p; pseudo_labels: one row per training image, in
+    the manifest's order, if labels are used; clustering: how they follow the encoder.
     """
 
     images: Images
@@ -45,7 +45,7 @@ class MoCoJob(Job):
     policy: PolicyConfig
     start: WeightsFile | None = None
     mixer: SSLMixerTrainingConfig | None = None
-    bundle: WeightsFile | None = None
+    pretrained_mixer: WeightsFile | None = None
     pseudo_labels: pd.DataFrame | None = None
     clustering: ClusteringConfig = ClusteringConfig()
 
@@ -69,21 +69,23 @@ class MoCoJob(Job):
                 f"mixer_pretraining.cluster.kmeans_epochs: no epoch {late[0]} in {self.epochs} epochs."
             )
         own = self.mixer is not None and self.mixer.cluster.labels == "true"
-        if uses_labels(self.policy, self.mixer, self.bundle) and not own:
+        if uses_labels(self.policy, self.mixer, self.pretrained_mixer) and not own:
             pseudo_label_tensor(self.pseudo_labels, images)
 
 
-def pretrain_mixer(job: MoCoJob, accelerator: Accelerator) -> None:
-    """Train SAMix online; the result is the SAMix-P bundle: Mixer and the momentum encoder's backbone."""
+def pretrain_mixer(job: SelfSupervisedJob, accelerator: Accelerator) -> None:
+    """Train SAMix online; the result is the pretrained Mixer, with the momentum encoder's backbone."""
     learner, history = _train(job, accelerator)
     if not accelerator.is_main_process or job.mixer is None or learner.mixer_training is None:
         return
-    tensors = bundle_tensors(learner.method.teacher.backbone, learner.mixer_training.mixer)
-    about = bundle_metadata(job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics)
+    tensors = pretrained_mixer_tensors(learner.method.teacher.backbone, learner.mixer_training.mixer)
+    about = pretrained_mixer_metadata(
+        job.model.backbone, job.mixer.mixer, job.mixer.mask_adjust, job.images.statistics
+    )
     job.finish(tensors, {**about, "history": history})
 
 
-def train_encoder(job: MoCoJob, accelerator: Accelerator) -> None:
+def train_encoder(job: SelfSupervisedJob, accelerator: Accelerator) -> None:
     """Train the encoder; the result is its backbone."""
     learner, history = _train(job, accelerator)
     if accelerator.is_main_process:
@@ -106,7 +108,7 @@ def about_backbone(
     }
 
 
-def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list[dict[str, float]]]:
+def _train(job: SelfSupervisedJob, accelerator: Accelerator) -> tuple[SelfSupervised, list[dict[str, float]]]:
     job.check()
     store = job.images.open(job.images.pretraining).to(accelerator.device)
     augment = Augment.for_data(job.model.method_config.augment, job.images.card)
@@ -129,13 +131,15 @@ def _train(job: MoCoJob, accelerator: Accelerator) -> tuple[SelfSupervised, list
     return learner, history
 
 
-def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
+def _learner(job: SelfSupervisedJob, store: ImageStore, accelerator: Accelerator) -> SelfSupervised:
     encoder = start_encoder(job.model, job.seed, job.start)
     labels = None
-    if uses_labels(job.policy, job.mixer, job.bundle):
+    if uses_labels(job.policy, job.mixer, job.pretrained_mixer):
         labels = _labels(job, encoder.to(accelerator.device), store)
     training = _mixer_training(job, encoder, labels)
-    policy = make_policy(job.policy, mixer=training, bundle=job.bundle, images_use=job.images.statistics)
+    policy = make_policy(
+        job.policy, mixer=training, pretrained_mixer=job.pretrained_mixer, images_use=job.images.statistics
+    )
     return SelfSupervised(
         METHODS[job.model.method.name](encoder, job.model.method_config, job.seed),
         policy=policy,
@@ -146,7 +150,7 @@ def _learner(job: MoCoJob, store: ImageStore, accelerator: Accelerator) -> SelfS
     )
 
 
-def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
+def _labels(job: SelfSupervisedJob, encoder: Encoder, store: ImageStore) -> LabelSource:
     if job.mixer is None or job.mixer.cluster.labels != "online":
         return fixed_labels(store, len(job.images.card["classes"]), job.pseudo_labels, job.clustering)
     normalize = Normalize.for_data(job.images.card)
@@ -154,7 +158,9 @@ def _labels(job: MoCoJob, encoder: Encoder, store: ImageStore) -> LabelSource:
     return online_labels(encoder, store, normalize, job.pseudo_labels, job.clustering, size)
 
 
-def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ctx: StepContext) -> None:
+def _renew_clusters(
+    job: SelfSupervisedJob, learner: SelfSupervised, store: ImageStore, ctx: StepContext
+) -> None:
     """New clusters by k-means on the present keys, and a head that forgets the old ones."""
     source, training = learner.labels, learner.mixer_training
     assert isinstance(source, OnlineLabels)  # the configuration has kmeans_epochs for these alone
@@ -165,7 +171,9 @@ def _renew_clusters(job: MoCoJob, learner: SelfSupervised, store: ImageStore, ct
         seeded(training.reset_head, job.seed, f"{Stream.CLUSTER_HEAD}/{ctx.epoch}")
 
 
-def _mixer_training(job: MoCoJob, encoder: Encoder, labels: LabelSource | None) -> MixerTraining | None:
+def _mixer_training(
+    job: SelfSupervisedJob, encoder: Encoder, labels: LabelSource | None
+) -> MixerTraining | None:
     config = job.mixer
     if config is None:
         return None

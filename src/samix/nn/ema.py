@@ -1,4 +1,4 @@
-"""Momentum networks: frozen copies that follow their originals (MoCo, eq. 2)."""
+"""Momentum networks, moving averages of weights: frozen copies that follow their originals (MoCo, eq. 2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def momentum_copy(module: Module) -> Module:
+def frozen_copy(module: Module) -> Module:
     """A copy whose parameters take no gradient; its buffers, such as BatchNorm's, are independent."""
     twin = copy.deepcopy(module)
     twin.requires_grad_(False)
@@ -19,8 +19,8 @@ def momentum_copy(module: Module) -> Module:
 
 
 @torch.no_grad()
-def ema_(target: nn.Module, source: nn.Module, momentum: float, *, buffers: bool = False) -> None:
-    """target <- momentum * target + (1 - momentum) * source, in one fused call.
+def ema_(target: nn.Module, source: nn.Module, m: float, *, buffers: bool = False) -> None:
+    """target <- m * target + (1 - m) * source, in one fused call.
 
     Without `buffers`, parameters only: the momentum network keeps its own running statistics, as in the
     released code. With `buffers`, those of floating point are averaged as well, and integer ones are copied.
@@ -35,4 +35,4 @@ def ema_(target: nn.Module, source: nn.Module, momentum: float, *, buffers: bool
             if not own.is_floating_point():
                 own.copy_(other)
     # a private name, but the fused kernel that timm and lightly call as well
-    torch._foreach_lerp_(slow, fast, 1.0 - momentum)
+    torch._foreach_lerp_(slow, fast, 1.0 - m)
