@@ -63,15 +63,6 @@ def test_settings_that_work():
             {"pseudo_labels.clustering.clusters": 5, "pseudo_labels.clustering.min_cluster": 13},
             "5 of min_cluster: 13 members need more",
         ),
-        (
-            {
-                "model.backbone.stem": "imagenet",
-                "model.backbone.channels": None,
-                "model.backbone.pretrained": True,
-                "model.backbone.pretrained_file": "no.safetensors",
-            },
-            "there is no file no.safetensors",
-        ),
         ({"training.devices": 3}, r"batch_size is 16, which training.devices \(3\) cannot share"),
         (
             {"training.devices": 2, "linear_evaluation.batch_size": 15},
@@ -104,6 +95,12 @@ def test_faiss_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(DependencyError, match="needs faiss, which is not installed: install faiss-cpu"):
         check()
+
+
+def test_a_file_of_weights_that_is_missing():
+    backbone = {"stem": "imagenet", "channels": None, "pretrained": True, "pretrained_file": "no.safetensors"}
+    with pytest.raises(DataError, match="pretrained_file: there is no file no.safetensors"):
+        check(**{f"model.backbone.{key}": value for key, value in backbone.items()})
 
 
 @pytest.mark.parametrize(
