@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.tiny_jobs import SETTINGS
-from samix.core.errors import ConfigError, DependencyError, IncompatibleError
+from samix.core.errors import ConfigError, DataError, DependencyError, IncompatibleError
 from samix.stages import SL, SSL
 from samix.stages.checks import check_settings
 
