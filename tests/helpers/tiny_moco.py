@@ -17,6 +17,7 @@ from samix.mixup import CutMix, Mixer, Mixup, SAMix, SAMixP
 from samix.nn import Encoder, build_backbone
 
 IMAGES, BATCH, CLUSTERS, DIM = 12, 4, 3, 6
+BACKBONE = BackboneConfig(channels=(4, 4, 6, 8))
 CONFIG = MoCoConfig(batch_size=BATCH, queue=2 * BATCH, ema=0.9, projector=ProjectorConfig(hidden=8, out=DIM))
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2, 2, 0, 1, 1, 2])
 WEIGHTS = torch.tensor([0.5, 1.5, 1.0])
@@ -40,20 +41,20 @@ def labels_of(kind):
     return OnlineLabels(memory)
 
 
-def learner_of(kind, seed=0, config=CONFIG, labels=None, adjust=ADJUST, **training):
+def learner_of(kind, seed=0, config=CONFIG, labels=None, adjust=ADJUST, backbone=BACKBONE, **training):
     """A tiny host, all networks of which differ and are far from their initial state.
 
     labels: "fixed" or "online"; without, SAMix-C has fixed ones and the others have none.
     """
     torch.manual_seed(seed)
-    encoder = Encoder(build_backbone(BackboneConfig(channels=(4, 4, 6, 8))), config.projector)
+    encoder = Encoder(build_backbone(backbone), config.projector)
     policy = {"mixup": Mixup, "cutmix": CutMix}[kind]() if kind in ("mixup", "cutmix") else None
     source = labels_of(labels or "fixed") if labels or kind == "cluster" else None
     mixer_training = None
     if kind in SAMIX:
-        mixer = Mixer(6, MixerConfig(rescale_k=0.25))
+        mixer = Mixer(encoder.backbone.tap_channels, MixerConfig(rescale_k=0.25))
         options = SSLMixerTrainingConfig(objective=kind, mask_adjust=adjust, **training)
-        width = 8 if options.cluster.features == "pooled" else DIM
+        width = encoder.backbone.width if options.cluster.features == "pooled" else DIM
         mixer_training = (
             MixerTraining(mixer, options)
             if kind == "instance"

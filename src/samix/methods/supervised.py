@@ -125,11 +125,12 @@ class Supervised(Learner):
     def training_step(self, batch: Labelled, draws: SupervisedDraws) -> dict[str, Tensor]:
         """The training step of SAMix with labels (SL); images (N, 3, H, W), labels (N,)."""
         slow = self._slow(batch.images)
-        loss = torch.zeros((), device=batch.images.device)
+        terms: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
         if self.plain_weight:
             plain = self._plain_loss(batch, draws)
-            loss, metrics["loss_plain"] = loss + self.plain_weight * plain, plain.detach()
+            terms.append(plain if self.plain_weight == 1 else self.plain_weight * plain)
+            metrics["loss_plain"] = plain.detach()
         parent = ParentInputs(batch.images, None if slow is None else slow.tap, batch.labels)
         if self.policy is not None and draws.mix is not None:
             mixed = MixedBranch(self.policy, self.alpha, self.lam_per_sample).loss(
@@ -140,12 +141,13 @@ class Supervised(Learner):
                 draws.mix,
                 self.objective.point_loss,
             )
-            loss, metrics["loss_mixed"] = loss + mixed, mixed.detach()
+            terms.append(mixed)
+            metrics["loss_mixed"] = mixed.detach()
         if self.mixer_training is not None and slow is not None:
             inputs = MixerInputs(self._critic(), (parent, parent), slow, batch.labels)
             own, more = self.mixer_training.losses(inputs, draws.mixer)
-            loss, metrics = loss if own is None else loss + own, metrics | more
-        return {"loss": loss, **metrics}
+            terms, metrics = terms if own is None else [*terms, own], metrics | more
+        return {"loss": sum_of(terms), **metrics}
 
     def after_step(self, ctx: StepContext) -> None:
         """Clamp gamma, then update the momentum network (after the step, with this step's m)."""
@@ -194,6 +196,18 @@ class Supervised(Learner):
 def adapter_of(classifier: Classifier) -> Adapter:
     """The classifier with its head for mixed images, as policies use it."""
     return Adapter(classifier, lambda features: classifier.logits(features, MIXED), classifier.head(MIXED))
+
+
+def sum_of(terms: list[Tensor]) -> Tensor:
+    """Sum of scalars, without a zero to start from.
+
+    inductor simplifies 0 + x and 1 * x to x, and returns one tensor for it and for a metric x.detach(), which
+    then has no gradient.
+    """
+    total, *others = terms
+    for term in others:
+        total = total + term
+    return total
 
 
 def check_mixed_loss(policy: Policy | type[Policy], config: SupervisedConfig) -> None:
