@@ -4,7 +4,7 @@ import torch
 
 from helpers.mixing import draws_of
 from samix.core.distributed import rank
-from samix.mixup import Mixup, draw_pairing, mix
+from samix.mixup import CutMix, Mixup, draw_pairing, mix
 
 N, CLASSES, LAM = 3, 7, 0.3
 
@@ -23,6 +23,20 @@ def mixed(everywhere):
         draws = draws._replace(pairing=draw_pairing(N, torch.Generator().manual_seed(1)))
     out = mix(Mixup(), images, draws)
     return out.images, out.index, out.everywhere, out.soft_targets(labels, CLASSES)
+
+
+def cut(step):
+    """CutMix of a rank's batch by a box of its own, with partners of all ranks; the batch is 8 x 8."""
+    images = batch_of(rank())[0].repeat(1, 1, 4, 4) + torch.arange(64).view(8, 8)
+    draws = draws_of(CutMix(), images, 0.5, 10 * step + rank())
+    draws = draws._replace(pairing=draw_pairing(N, torch.Generator().manual_seed(step)))
+    out = mix(CutMix(), images, draws)
+    return images, out.images, out.index, out.mask
+
+
+def cuts():
+    """`cut` for some steps."""
+    return [cut(step) for step in range(4)]
 
 
 def both_ways():

@@ -13,7 +13,7 @@ from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
 from samix.data import LabelledBatches, Normalize
 from samix.jobs.build import prefixed, start_backbone
-from samix.jobs.linear import LinearJob, evaluate_linear
+from samix.jobs.linear import LinearJob, _together, evaluate_linear
 from samix.training import run_job
 
 EPOCHS = 12
@@ -133,3 +133,11 @@ def test_sizes_beyond_the_data_stop_before_an_image_is_read(tmp_path, monkeypatc
 def test_protocols_are_those_of_the_configuration(tmp_path):
     result = run_job(evaluate_linear, linear_job(tmp_path, protocols=(), epochs=1))
     assert result.metadata["figures"].keys() == {"linear"}
+
+
+def test_protocols_that_return_the_same_name_are_refused():
+    """One result file has the tensors of all protocols."""
+    parts = {"linear": {"head": 1}, "knn": {"k": 2}, "mine": {"head": 3}}
+    with pytest.raises(ConfigError, match="linear and mine both return tensors 'head'"):
+        _together("tensors", parts)
+    assert _together("tensors", {"linear": {"head": 1}, "knn": {"k": 2}}) == {"head": 1, "k": 2}

@@ -8,7 +8,7 @@ import torch
 
 from helpers.all_policies import N, cases, images_and_info, policy_of
 from helpers.mixing import mixed_batch
-from helpers.mixing_two_ranks import CLASSES, LAM, batch_of, both_ways
+from helpers.mixing_two_ranks import CLASSES, LAM, batch_of, both_ways, cuts
 from helpers.mixing_two_ranks import N as PER_RANK
 from samix.mixup import Mixed, MixedBatch, Mixup, TransMix, mixed_term
 from samix.objectives import ClassObjective, InstanceTargets, MixedCE
@@ -147,3 +147,13 @@ def test_rows_of_the_rank_and_of_the_global_batch(two_ranks):
                 want[image, labels[other]] += 1 - LAM
             torch.testing.assert_close(soft, want)
     assert crossing > 0
+
+
+def test_boxes_of_two_ranks_are_cut_from_the_partners_of_both(two_ranks):
+    """The boxes of the ranks differ in place and size."""
+    for ranks in zip(*two_ranks.in_group(cuts), strict=True):
+        images = torch.cat([rank[0] for rank in ranks])
+        assert not torch.equal(ranks[0][3], ranks[1][3])
+        for _, mixed, index, mask in ranks:
+            want = torch.where(mask.bool(), images[index[0]], images[index[1]])
+            torch.testing.assert_close(mixed, want, rtol=0, atol=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from samix.config.networks import BackboneConfig
 from samix.config.stages import LinearEvaluationConfig
+from samix.core.errors import ConfigError
 from samix.core.weights import WeightsFile
 from samix.data import Images, ImageStore, Normalize
 from samix.evaluation.features import extract_features
@@ -68,10 +69,23 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
         train = partial(fit, job=job, accelerator=accelerator, name=stream)
         found[name] = EVALUATIONS[name](Frozen(**shared, fit=train))
     if accelerator.is_main_process:
-        tensors = {key: tensor for one in found.values() for key, tensor in one.tensors.items()}
-        about = {key: value for one in found.values() for key, value in one.about.items()}
+        tensors = _together("tensors", {name: one.tensors for name, one in found.items()})
+        about = _together("metadata", {name: one.about for name, one in found.items()})
         figures = {name: one.figures for name, one in found.items()}
         job.finish(tensors, {"kind": "linear", **about, "figures": figures})
+
+
+def _together(what: str, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries of all protocols, whose names must differ: one result has them all."""
+    owner: dict[str, str] = {}
+    for protocol, entries in parts.items():
+        for key in entries:
+            if key in owner:
+                raise ConfigError(
+                    f"evaluation protocols {owner[key]} and {protocol} both return {what} {key!r}: rename one."
+                )
+            owner[key] = protocol
+    return {key: value for entries in parts.values() for key, value in entries.items()}
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
