@@ -1,4 +1,4 @@
-"""What each of two gloo processes does that share MoCo's batches."""
+"""The work of each of two gloo processes that share MoCo's batches."""
 
 import dataclasses
 

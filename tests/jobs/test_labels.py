@@ -1,4 +1,4 @@
-"""Where a host's labels come from."""
+"""Labels of a self-supervised training: their sources."""
 
 import pandas as pd
 import pytest
@@ -35,7 +35,7 @@ def test_pseudo_labels_are_weighed_by_their_sizes():
 
 
 def test_images_without_labels_have_no_true_ones():
-    with pytest.raises(ConfigError, match="own labels are asked for"):
+    with pytest.raises(ConfigError, match="requires the data set's own labels"):
         fixed_labels(store_of(torch.tensor([1, -1, 0])), 5, None, CLUSTERING)
 
 

@@ -39,8 +39,8 @@ def fixed_labels(
     if pseudo_labels is None:
         if bool((store.labels < 0).any()):
             raise ConfigError(
-                "The data set's own labels are asked for (mixer_pretraining.cluster.labels: true), but these "
-                "images have none."
+                "mixer_pretraining.cluster.labels: true requires the data set's own labels, but not all of "
+                "these images have one."
             )
         return FixedLabels(store.labels, classes)
     labels = pseudo_label_tensor(pseudo_labels, len(store)).to(store.labels.device)

@@ -68,7 +68,7 @@ def expanded(policy: Policy, draws: MixDraws, shape: BatchShape, device: torch.d
 def to_device(tree: T, device: torch.device) -> T:
     """The same named tuples with their tensors on the device, in one copy per dtype.
 
-    Does not wait for the device. Tensors that are not on the host stay where they are.
+    Does not wait for the device. Tensors that are not on the host are not moved.
     """
     if device.type == "cpu":
         return tree
