@@ -1,11 +1,13 @@
 """A job's fingerprint: of its fields, its data, earlier results and the code that it names."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
 
 from helpers.tiny_jobs import CLUSTERING, digits, pseudo_labels, samix_job, supervised_job
 from samix.config.mixing import PolicyConfig
+from samix.core.fingerprint import code_of
 from samix.data import Images
 from samix.jobs.build import policy_classes
 from samix.mixup import POLICIES
@@ -66,6 +68,32 @@ def test_the_code_of_the_policy_counts_and_that_of_others_does_not(tmp_path, mon
     )
     after = {name: supervised_job(tmp_path, name).fingerprint for name in before}
     assert {name for name in before if before[name] != after[name]} == {"cutmix"}
+
+
+@pytest.mark.parametrize(
+    ("module", "changed"),
+    [
+        ("samix.mixup.policies.samix", {"samix", "automix", "samix_p"}),
+        ("samix.mixup.policies.samix_p", {"samix_p"}),
+        ("samix.mixup.policy", set()),
+    ],
+)
+def test_inherited_code_counts_up_to_the_interface(module, changed, monkeypatch, fresh_code):
+    def codes():
+        fresh_code()
+        return {name: code_of(POLICIES[name]) for name in ("cutmix", "samix", "automix", "samix_p")}
+
+    before, read = codes(), inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda m: read(m) + "\nx = 1\n" * (m.__name__ == module))
+    after = codes()
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.fixture
+def fresh_code():
+    """Clears the cache of `code_of`, once more at the end."""
+    yield code_of.cache_clear
+    code_of.cache_clear()
 
 
 def test_a_choice_names_the_policies_that_it_chooses_among():
