@@ -17,6 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import pandas as pd
 from pydantic import BaseModel
 
+from samix.core.errors import DataError
+
 
 @runtime_checkable
 class Fingerprinted(Protocol):
@@ -30,7 +32,8 @@ class Fingerprinted(Protocol):
 def fingerprint(**parts: Any) -> str:
     """Hex digest (32 characters) of named parameters and inputs.
 
-    Accepts pydantic models, JSON values, data frames, files (by content) and handles with a fingerprint.
+    Accepts pydantic models, JSON values, data frames, files and folders (see `content_of`) and handles with a
+    fingerprint.
     Raises: TypeError for other types, so that no part is ignored silently.
     """
     digest = hashlib.sha256()
@@ -38,6 +41,21 @@ def fingerprint(**parts: Any) -> str:
         digest.update(f"\0{name}\0".encode())
         digest.update(_bytes_of(parts[name]))
     return digest.hexdigest()[:32]
+
+
+def content_of(path: Path) -> str:
+    """Digest of a file's content, or of the names and sizes of all files below a folder.
+
+    Raises: DataError if there is neither.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        raise DataError(f"there is no file or folder {path}, which the parameters name: correct the path.")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = [(file.relative_to(path).as_posix(), file.stat().st_size) for file in files]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 @cache
@@ -82,5 +100,5 @@ def _bytes_of(part: Any) -> bytes:
     if isinstance(part, Fingerprinted):
         return part.fingerprint.encode()
     if isinstance(part, Path):
-        return hashlib.sha256(part.read_bytes()).digest()
+        return content_of(part).encode()
     return json.dumps(part, sort_keys=True).encode()
