@@ -13,8 +13,8 @@ from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, Normalize
 from samix.evaluation.features import extract_features
-from samix.jobs.build import static_policy
 from samix.methods.labels import FixedLabels, OnlineLabels
+from samix.mixup import POLICIES
 from samix.nn import Encoder
 
 
@@ -26,7 +26,7 @@ def uses_labels(
         return mixer.uses_labels
     if pretrained_mixer is not None:
         return bool(pretrained_mixer.metadata["mask_adjust"]["mode"] == "auto_label")
-    return policy.name != "none" and "labels" in static_policy(policy).requires
+    return policy.name != "none" and POLICIES[policy.name].uses_labels(policy.options)
 
 
 def fixed_labels(

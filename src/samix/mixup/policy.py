@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -179,6 +180,21 @@ class Policy(nn.Module, ABC):
 
     extra_requirement: ClassVar[str | None] = None
     """A requirement besides `requires` and `requires_outputs`, for the printed table."""
+
+    @classmethod
+    def parts(cls, options: Mapping[str, Any]) -> set[type[Policy]]:  # noqa: ARG003
+        """This class and those of the policies that it chooses among with these options."""
+        return {cls}
+
+    @classmethod
+    def uses_labels(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003
+        """Whether a policy with these options requires labels; known without building it."""
+        return "labels" in cls.requires
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any]) -> Iterable[Path]:  # noqa: ARG003
+        """Files and folders that the policy reads with these options; a result depends on their contents."""
+        return ()
 
     @classmethod
     def example(cls) -> Self:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -69,6 +69,17 @@ class RandomChoice(Policy):
         self.host_solver = any(policy.host_solver for policy in members)
         # the same kind of lam goes to every member
         self.per_sample = all(policy.per_sample for policy in members)
+
+    @classmethod
+    def parts(cls, options: Mapping[str, Any]) -> set[type[Policy]]:
+        """See Policy."""
+        names = RandomChoiceOptions(**options).policies
+        return {cls}.union(*(POLICIES[name].parts({}) for name in names))
+
+    @classmethod
+    def uses_labels(cls, options: Mapping[str, Any]) -> bool:
+        """See Policy: whether a member does."""
+        return any(part.uses_labels({}) for part in cls.parts(options) - {cls})
 
     def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:
         """See Policy: draws the member of this batch, and its lam if it has an alpha."""
