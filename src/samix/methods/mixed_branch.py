@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from samix.core.random import Stream
@@ -24,12 +25,20 @@ class MixedBranch:
     alpha: float
     lam_per_sample: bool
 
-    def draw(self, ctx: StepContext, shape: BatchShape, pair: Callable[[Policy], Pairing]) -> MixDraws:
-        """Draws of a step. pair: draws the pairing, unless this batch's policy chooses partners itself."""
+    def draw(
+        self,
+        ctx: StepContext,
+        shape: BatchShape,
+        pair: Callable[[Policy], Pairing],
+        chooser: np.random.Generator | None = None,
+    ) -> MixDraws:
+        """Draws of a step. pair: draws the pairing, unless this batch's policy chooses partners itself;
+        chooser: see draw_policy.
+        """
         lam = draw_ratio(
             self.alpha, shape.images, ctx.numpy_generator(Stream.LAM), per_sample=self.lam_per_sample
         )
-        return draw_policy(self.policy, lam, ctx.numpy_generator(Stream.POLICY), shape, pair)
+        return draw_policy(self.policy, lam, ctx.numpy_generator(Stream.POLICY), shape, pair, chooser)
 
     def loss(
         self,
