@@ -51,5 +51,5 @@ def members():
     """Members that a choice resolves to on this rank, by step; the members gather different tensors."""
     choice = RandomChoice(("mixup", "augmix"), (None, None))
     learner = SelfSupervised(learner_of("none").method, policy=choice)
-    contexts = [dataclasses.replace(context(step), rank=rank()) for step in range(8)]
+    contexts = [dataclasses.replace(context(step), rank=rank(), world_size=world_size()) for step in range(8)]
     return [learner.draw(batch_of(0), ctx).mix.member for ctx in contexts]

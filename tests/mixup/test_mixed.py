@@ -8,8 +8,8 @@ import torch
 
 from helpers.all_policies import N, cases, images_and_info, policy_of
 from helpers.mixing import mixed_batch
-from helpers.mixing_two_ranks import CLASSES, LAM, batch_of, both_ways, cuts
-from helpers.mixing_two_ranks import N as PER_RANK
+from helpers.mixing_two_ranks import CLASSES, POLICIES, STEPS, all_steps, images_and_labels
+from helpers.tiny_moco import BATCH
 from samix.mixup import Mixed, MixedBatch, Mixup, TransMix, mixed_term
 from samix.objectives import ClassObjective, InstanceTargets, MixedCE
 
@@ -129,31 +129,53 @@ def test_the_loss_is_the_sum_over_all_parents(name, smoothing, tmp_path):
         assert -(soft * logs).sum() / N == pytest.approx(want, rel=1e-6)
 
 
-def test_rows_of_the_rank_and_of_the_global_batch(two_ranks):
+@pytest.fixture(scope="module")
+def ranks(two_ranks):
+    return two_ranks.in_group(all_steps)
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["all ranks", "this rank"])
+@pytest.mark.parametrize("name", POLICIES)
+def test_rows_of_the_rank_and_of_the_global_batch(ranks, name, everywhere):
     """On two ranks: `index` counts as `everywhere` says, and images and targets come from these rows."""
-    images, labels = (torch.cat(parts) for parts in zip(*map(batch_of, range(2)), strict=True))
-    crossing = 0
-    for number, ways in enumerate(two_ranks.in_group(both_ways)):
-        for everywhere, (mixed, index, counted, soft) in ways.items():
-            start = number * PER_RANK
-            rows = index if everywhere else index + start
-            assert counted == everywhere
-            assert rows[0].tolist() == list(range(start, start + PER_RANK))
-            crossing += int((rows[1] // PER_RANK != number).sum())
-            torch.testing.assert_close(mixed, LAM * images[rows[0]] + (1 - LAM) * images[rows[1]])
-            want = torch.zeros(PER_RANK, CLASSES)
+    crossing, members = 0, []
+    for step in range(STEPS):
+        batches = [images_and_labels(step, number) for number in range(2)]
+        images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        found = [rank[name, everywhere][step] for rank in ranks]
+        members.append([out["member"] for out in found])
+        for number, out in enumerate(found):
+            start = number * BATCH
+            rows = out["index"] if everywhere else out["index"] + start
+            assert out["counted"] == everywhere
+            assert rows[0].tolist() == list(range(start, start + BATCH))
+            crossing += int((rows[1] // BATCH != number).sum())
+            mask, weights = out["mask"], out["weights"]
+            want = by_hand(out["member"], images[rows[0]], images[rows[1]], mask, weights)
+            torch.testing.assert_close(out["images"], want)
+            if mask is not None:
+                torch.testing.assert_close(weights[0], mask.mean((1, 2, 3)))
+            soft = torch.zeros(BATCH, CLASSES)
             for image, (own, other) in enumerate(rows.T.tolist()):
-                want[image, labels[own]] += LAM
-                want[image, labels[other]] += 1 - LAM
-            torch.testing.assert_close(soft, want)
-    assert crossing > 0
+                soft[image, labels[own]] += weights[0, image]
+                soft[image, labels[other]] += 1 - weights[0, image]
+            torch.testing.assert_close(out["soft"], soft)
+    assert (crossing > 0) == everywhere
+    assert len({member for pair in members for member in pair}) > (name == "choice")
+    if everywhere:
+        assert all(one == other for one, other in members)
 
 
-def test_boxes_of_two_ranks_are_cut_from_the_partners_of_both(two_ranks):
-    """The boxes of the ranks differ in place and size."""
-    for ranks in zip(*two_ranks.in_group(cuts), strict=True):
-        images = torch.cat([rank[0] for rank in ranks])
-        assert not torch.equal(ranks[0][3], ranks[1][3])
-        for _, mixed, index, mask in ranks:
-            want = torch.where(mask.bool(), images[index[0]], images[index[1]])
-            torch.testing.assert_close(mixed, want, rtol=0, atol=0)
+def by_hand(member, first, second, mask, weights):
+    """Images (N, 3, 16, 16) of Mixup by its weights, and of CutMix and ResizeMix by the box of the mask."""
+    if member == "mixup":
+        return weights[0, :, None, None, None] * first + weights[1, :, None, None, None] * second
+    want = first.clone()
+    rows, columns = (1 - mask[0, 0]).nonzero().unbind(1)
+    top, left = (int(edge.min()) if len(edge) else 0 for edge in (rows, columns))
+    height, width = len(rows.unique()), len(columns.unique())
+    assert len(rows) == height * width
+    for y, x in zip(rows.tolist(), columns.tolist(), strict=True):
+        place = (y, x) if member == "cutmix" else ((y - top) * 16 // height, (x - left) * 16 // width)
+        want[:, :, y, x] = second[:, :, place[0], place[1]]
+    return want

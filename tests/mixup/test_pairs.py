@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.mixing import draws_of, lam_of, mixed_batch, mixed_pairs
+from helpers.mixing import draws_of, mixed_batch, mixed_pairs
 from samix.core import distributed
 from samix.mixup import CutMix, GridMix, ImageInfo, Mixup, Pairing, ResizeMix, mix
 
@@ -31,11 +31,13 @@ def test_partners_selected_late(name, several, n, h, w, seed):
     assert torch.equal(images, kept[0]) and torch.equal(others, kept[1])
 
 
-def test_only_the_box_travels(monkeypatch):
+@pytest.mark.parametrize("name", POLICIES)
+def test_ranks_gather_tensors_of_equal_shapes(name, monkeypatch):
+    """Whatever they draw: partners of all ranks are gathered whole, though each rank has its own box."""
     sent = []
     monkeypatch.setattr(distributed, "all_gather", lambda x: sent.append(x.shape) or x)
     images = torch.rand(2, 3, 16, 16)
-    draws = draws_of(CutMix(), images, 0.8)._replace(pairing=Pairing(torch.tensor([1, 0])))
-    out = mix(CutMix(), images, draws)
-    (shape,) = sent
-    assert shape[2] * shape[3] == pytest.approx((1 - lam_of(out)) * 256) and 0 < lam_of(out) < 1
+    for seed in range(4):
+        draws = draws_of(POLICIES[name], images, 0.8, seed)._replace(pairing=Pairing(torch.tensor([1, 0])))
+        mix(POLICIES[name], images, draws)
+    assert sent == [images.shape] * 4

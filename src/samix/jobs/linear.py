@@ -87,9 +87,8 @@ def _together(what: str, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     for protocol, entries in parts.items():
         for key in entries:
             if key in owner:
-                raise ConfigError(
-                    f"evaluation protocols {owner[key]} and {protocol} both return {what} {key!r}: rename one."
-                )
+                both = f"{owner[key]} and {protocol}"
+                raise ConfigError(f"evaluation protocols {both} both return {what} {key!r}: rename one.")
             owner[key] = protocol
     return {key: value for entries in parts.values() for key, value in entries.items()}
 

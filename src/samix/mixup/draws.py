@@ -41,17 +41,16 @@ def draw_policy(
     rng: np.random.Generator,
     shape: BatchShape,
     pair: Callable[[Policy], Pairing],
-    shared: np.random.Generator | None = None,
+    chooser: np.random.Generator | None = None,
 ) -> MixDraws:
     """Resolve the member that mixes the batch, then draw its random numbers, in this order.
 
     pair: draws the pairing for the member, from another stream; called unless the member chooses partners.
-    shared: a generator in the state of rng on rank 0, if the ranks select partners from each other's images:
-    all ranks then resolve the same member, since members differ in what they gather.
+    chooser: draws the member; None: rng. It must be equal on all ranks if partners may come from other ranks:
+    members differ in what they gather.
     Raises: ValueError for one lam per sample if the member takes only one per batch.
     """
-    resolved = policy.resolve(lam, rng)
-    path, lam = resolved if shared is None else policy.resolve(lam, shared)
+    path, lam = policy.resolve(lam, rng, rng if chooser is None else chooser)
     member = policy.member(path)
     if isinstance(lam, np.ndarray) and not member.per_sample:
         raise ValueError(f"{type(member).__name__} takes one lam for the whole batch")

@@ -201,8 +201,17 @@ class Policy(nn.Module, ABC):
         """A policy with its default options; networks of its own are small and untrained."""
         return cls()
 
-    def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:  # noqa: ARG002
-        """Path for `member` to the policy that mixes this batch, () for this policy, and its lam."""
+    def resolve(
+        self,
+        lam: Ratio,
+        rng: np.random.Generator,
+        chooser: np.random.Generator,  # noqa: ARG002
+    ) -> tuple[tuple[int, ...], Ratio]:
+        """Path for `member` to the policy that mixes this batch, () for this policy, and its lam.
+
+        Args: rng, which draws lam; chooser, which draws the member, equal on all ranks if partners may come
+        from other ranks, else rng.
+        """
         return (), lam
 
     def member(self, path: tuple[int, ...]) -> Policy:  # noqa: ARG002

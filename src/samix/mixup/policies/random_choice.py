@@ -81,14 +81,16 @@ class RandomChoice(Policy):
         """See Policy: whether a member does."""
         return any(part.uses_labels({}) for part in cls.parts(options) - {cls})
 
-    def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:
+    def resolve(
+        self, lam: Ratio, rng: np.random.Generator, chooser: np.random.Generator
+    ) -> tuple[tuple[int, ...], Ratio]:
         """See Policy: draws the member of this batch, and its lam if it has an alpha."""
-        chosen = int(rng.choice(len(self.policies), p=self.probabilities))
+        chosen = int(chooser.choice(len(self.policies), p=self.probabilities))
         alpha = self.alphas[chosen]
         if alpha is not None:
             several = isinstance(lam, np.ndarray)
             lam = draw_ratio(alpha, len(lam) if several else 1, rng, per_sample=several)  # type: ignore[arg-type]
-        path, lam = self._members()[chosen].resolve(lam, rng)
+        path, lam = self._members()[chosen].resolve(lam, rng, chooser)
         return (chosen, *path), lam
 
     def member(self, path: tuple[int, ...]) -> Policy:
