@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -20,6 +20,8 @@ from samix.jobs.build import start_backbone
 from samix.jobs.checks import check_linear
 from samix.nn import Backbone
 from samix.training import Job, fit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,8 @@ class LinearJob(Job):
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
     """Run the protocol linear and those of `config.protocols`.
 
-    The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and what the
-    protocols keep besides.
+    The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and `about`
+    of the protocols. Names of tensors and metadata of all protocols but linear follow "<protocol>.".
     """
     check_linear(job.config, job.images.count("train"))
     stores = {split: job.images.open(split) for split in ("train", "test")}
@@ -68,10 +70,19 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
         train = partial(fit, job=job, accelerator=accelerator, name=stream)
         found[name] = EVALUATIONS[name](Frozen(**shared, fit=train))
     if accelerator.is_main_process:
-        tensors = {key: tensor for one in found.values() for key, tensor in one.tensors.items()}
-        about = {key: value for one in found.values() for key, value in one.about.items()}
+        tensors = _merged({name: one.tensors for name, one in found.items()})
+        about = _merged({name: one.about for name, one in found.items()})
         figures = {name: one.figures for name, one in found.items()}
         job.finish(tensors, {"kind": "linear", **about, "figures": figures})
+
+
+def _merged(parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """One mapping of those of the protocols; keys of all but linear follow the name of the protocol."""
+    return {
+        key if name == "linear" else f"{name}.{key}": value
+        for name, part in parts.items()
+        for key, value in part.items()
+    }
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
