@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def data_root():
-    """Folder of published data sets; tests that need them skip where there is none."""
+    """Folder of published data sets; tests that need them skip if it is missing."""
     root = os.environ.get("SAMIX_DATA_ROOT")
     if not root or not Path(root).is_dir():
         pytest.skip("SAMIX_DATA_ROOT names no folder: the tests on published data sets are left out")

@@ -1,4 +1,4 @@
-"""What the pictures of clusters show."""
+"""Contents of the pictures of clusters."""
 
 import pytest
 import torch

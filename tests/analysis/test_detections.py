@@ -1,4 +1,4 @@
-"""What the picture of detections shows."""
+"""Contents of the picture of detections."""
 
 import pytest
 import torch

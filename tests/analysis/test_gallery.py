@@ -50,7 +50,7 @@ def test_every_policy_of_images_alone():
 
 
 def test_a_pretrained_mixer_adds_its_own_row(tmp_path):
-    """Its encoder is told that photographs are in [0, 1]."""
+    """Its encoder normalises photographs in [0, 1] with the mean and std it was trained with."""
     config, mean, std = BackboneConfig(channels=(4, 4, 6, 8)), [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
     about = pretrained_mixer_metadata(config, MixerConfig(), MaskAdjustConfig(mode="auto_label"), (mean, std))
     tensors = pretrained_mixer_tensors(build_backbone(config), Mixer(6, MixerConfig()))

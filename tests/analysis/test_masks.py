@@ -26,7 +26,7 @@ class Known(nn.Module):
 
 
 class Policy:
-    """What the sheets use of SAMixP; its maps are the normalised images at half their size."""
+    """The method of SAMixP that the sheets call; its maps are the normalised images at half their size."""
 
     def inspect(self, first, second, lam):
         return Known()(first[:, :, ::2, ::2], second[:, :, ::2, ::2], lam, first.shape[-2:])

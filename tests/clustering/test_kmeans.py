@@ -24,7 +24,7 @@ def test_result_is_a_fixed_point_of_lloyd():
 
 
 def test_no_row_is_left_out():
-    """faiss looks at 256 rows a cluster by default; then the centroid of one cluster is not the mean."""
+    """faiss uses 256 rows per cluster by default; then the centroid of one cluster is not the mean."""
     x = torch.arange(2000.0)[:, None] % 977
     assert kmeans(x, 1, 1, seed=0).centroids.item() == pytest.approx(x.double().mean().item(), rel=1e-5)
 

@@ -1,4 +1,4 @@
-"""The command `samix`: what it imports, what it refuses, and how options reach `kedro run`."""
+"""The command `samix`: its imports, its errors, and how options reach `kedro run`."""
 
 import json
 import subprocess

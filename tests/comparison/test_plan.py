@@ -1,4 +1,4 @@
-"""Trials of a comparison: what they are, what is refused, and what is an error before anything trains."""
+"""Trials of a comparison: their settings, refused combinations, and errors raised before training."""
 
 import pytest
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from samix.config.networks import MixerConfig
+from samix.core.errors import DataError
 from samix.core.fingerprint import fingerprint
 from samix.core.weights import save_weights
 
@@ -47,6 +48,29 @@ def test_files_count_by_content(tmp_path):
     (tmp_path / "c").write_bytes(b"2")
     a, b, c = (fingerprint(file=tmp_path / name) for name in "abc")
     assert a == b != c
+
+
+def test_folders_count_by_names_and_sizes_of_their_files(tmp_path):
+    def folder(name, files):
+        for file, content in files.items():
+            path = tmp_path / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return fingerprint(folder=tmp_path / name)
+
+    one = folder("a", {"x.txt": "12", "deep/y.txt": "3"})
+    assert folder("b", {"deep/y.txt": "4", "x.txt": "56"}) == one
+    others = {
+        folder("c", {"x.txt": "12"}),
+        folder("d", {"x.txt": "1", "deep/y.txt": "3"}),
+        folder("e", {"x.txt": "12", "y.txt": "3"}),
+    }
+    assert len(others | {one}) == 4
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(DataError, match="no file or folder .*gone"):
+        fingerprint(file=tmp_path / "gone")
 
 
 def test_weights_count_by_content(tmp_path):

@@ -42,7 +42,7 @@ def test_streams_are_independent(other):
 
 
 def test_first_draws_of_consecutive_steps_are_uniform():
-    """One draw a step is how lam is drawn: the stream of first draws must be as good as one stream."""
+    """lam is one draw per step: the stream of first draws must be as good as one stream."""
     draws = np.array([numpy_generator_for(0, "lam", step, 0).random() for step in range(4000)])
     assert draws.mean() == pytest.approx(0.5, abs=4 / (12 * 4000) ** 0.5)
     assert abs(np.corrcoef(draws[1:], draws[:-1])[0, 1]) < 4 / 4000**0.5

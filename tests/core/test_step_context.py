@@ -1,4 +1,4 @@
-"""What is shared between ranks at a step and what is not."""
+"""Random streams of a step that ranks share, and those that differ by rank."""
 
 import dataclasses
 

@@ -27,5 +27,20 @@ def test_code_is_the_same_whatever_its_comments_and_docstrings_say(tmp_path, mon
     assert digest("four", body.format(1) + "\nx = 3\n") != one
 
 
+def test_inherited_code_of_the_own_package_counts(tmp_path, monkeypatch):
+    def digest(name, number):
+        package = tmp_path / f"toy_package_{name}"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / "base.py").write_text(f"class Base:\n    def f(self):\n        return {number}\n")
+        (package / "toy.py").write_text("from .base import Base\n\n\nclass Toy(Base):\n    pass\n")
+        return code_of(import_module(f"toy_package_{name}.toy").Toy)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    one = digest("one", 1)
+    assert digest("two", 1) == one
+    assert digest("three", 2) != one
+
+
 def test_the_source_has_a_digest():
     assert len(source_digest()) == 12

@@ -76,7 +76,7 @@ def test_random_crops_lie_inside_and_keep_scale_and_ratio():
     assert (top + height <= size).all() and (left + width <= size).all()
     area = height * width / size**2
     assert area.min() > 0.18 and area.max() < 0.62
-    # U(0.2, 0.6) has mean 0.4; every draw fits here, so nothing is drawn anew.
+    # U(0.2, 0.6) has mean 0.4; every draw fits here, so nothing is drawn again.
     assert area.mean().item() == pytest.approx(0.4, abs=0.01)
     aspect = (width / height).log()
     assert aspect.abs().max() < math.log(4 / 3) + 0.07

@@ -13,7 +13,7 @@ from samix.data.batches import GlobalBatches
 from samix.data.prefetch import DEPTH
 from samix.data.readers import ArrayReader
 
-N, BATCH, TOTAL = 22, 4, 15  # five steps an epoch
+N, BATCH, TOTAL = 22, 4, 15  # five steps per epoch
 NORMALIZE = Normalize((0.0,) * 3, (1.0,) * 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
 LABELS = torch.arange(N) % 3
@@ -81,7 +81,7 @@ def test_the_next_batches_are_decoded_while_the_step_runs():
     reader = Reader()
     batches = GlobalBatches(ReadingStore(reader, LABELS), BATCH, 1)
     batches.read(context(4))  # the last of an epoch
-    assert reader.wait_for(1 + DEPTH)  # nobody asks for them yet
+    assert reader.wait_for(1 + DEPTH)  # before they are requested
     wanted = [batches.positions(context(step)).tolist() for step in range(4, 5 + DEPTH)]
     assert reader.calls == wanted
     assert threading.main_thread() not in reader.threads
@@ -120,7 +120,7 @@ def test_the_next_parts_of_a_split_are_decoded_while_one_is_looked_at():
     reader = Reader()
     parts = iterate(ReadingStore(reader, LABELS), NORMALIZE, BATCH)
     next(parts)
-    assert reader.wait_for(1 + DEPTH)  # nobody asks for them yet
+    assert reader.wait_for(1 + DEPTH)  # before they are requested
     assert reader.calls == [
         list(range(start, start + BATCH)) for start in range(0, BATCH * (1 + DEPTH), BATCH)
     ]

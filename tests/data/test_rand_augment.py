@@ -34,7 +34,7 @@ def test_it_is_what_timms_own_training_transform_holds(interpolation):
 
 
 def _settings(step):
-    """What an operation is made of; posterize is ours, as below."""
+    """Attributes of an operation; without the function of posterize, which has a test of its own below."""
     return {**vars(step), "aug_fn": None if "Posterize" in step.name else step.aug_fn}
 
 

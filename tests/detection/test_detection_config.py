@@ -1,4 +1,4 @@
-"""What the parameters of the stage detection_transfer refuse."""
+"""Parameters that the stage detection_transfer refuses."""
 
 import pytest
 from pydantic import ValidationError

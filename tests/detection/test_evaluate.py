@@ -71,7 +71,7 @@ def test_the_right_box_with_the_wrong_class_is_no_hit():
 
 
 def test_classes_without_objects_do_not_count():
-    """COCO marks them with -1 and leaves them out of the mean, even where they are detected."""
+    """COCO marks them with -1 and leaves them out of the mean, even if they are detected."""
     other = [60.0, 60.0, 80.0, 80.0]
     metrics = coco_metrics([found((BOX, 1, 0.9), (other, 2, 0.9))], truth([(BOX, 1)]))
     assert metrics["AP"] == pytest.approx(1.0)

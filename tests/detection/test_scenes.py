@@ -1,4 +1,4 @@
-"""Scenes on disk: what they show, of which images, and that they are whole and the same every time."""
+"""Scenes on disk: their objects and source images, completeness, and equal content for equal seeds."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ CLASSES = ["zero", "one", "two"]
 
 @pytest.fixture
 def store():
-    """Four images a class, white blocks on black."""
+    """Four images per class, white blocks on black."""
     pixels = torch.zeros(12, 3, 16, 16, dtype=torch.uint8)
     for i in range(12):
         pixels[i, :, 2 : 8 + i // 2, 4:12] = 255
@@ -54,7 +54,7 @@ def test_the_same_seed_gives_the_same_files_and_another_one_others(store, tmp_pa
 
 
 def test_boxes_are_tight_around_bright_objects():
-    """On a plain dark ground, what is much brighter than the ground is the object."""
+    """On a plain dark ground, the pixels much brighter than the ground are the object."""
     pixels = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
     pixels[:, :, 3:13, 6:10] = 255
     pool = ObjectPool(
@@ -71,7 +71,7 @@ def test_boxes_are_tight_around_bright_objects():
         if inside.min() > outside.max() + 5:
             seen += 1
         assert inside.mean() > outside.mean() + 20
-    assert seen >= 15  # a few tints are no brighter than the brightest corner of their ground
+    assert seen >= 15  # a few tints are at most as bright as the brightest corner of their ground
 
 
 def test_objects_hardly_overlap(store):

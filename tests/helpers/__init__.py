@@ -1,1 +1,1 @@
-"""What the tests share; imported as `helpers`, in the tests and in the processes that they start."""
+"""Code that tests share; imported as `helpers`, in the tests and in the processes that they start."""

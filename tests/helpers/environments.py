@@ -63,7 +63,7 @@ class Settings:
 
     @property
     def card(self):
-        """What data_preparation would tell of the images."""
+        """The description of the images that data_preparation would write."""
         data = self.data_preparation
         return {
             "source": data.source,

@@ -19,7 +19,7 @@ class Halves(Numbers):
 
 
 def train_line(job, accelerator):
-    """Train and keep the weights of all ranks, what each saw, and its number of threads."""
+    """Train and keep the weights, the rows loaded and the number of threads of each rank."""
     learner, batches = Line(), Halves()
     fit(learner, batches, epochs=3, job=job, accelerator=accelerator)
     found = {

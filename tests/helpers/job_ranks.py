@@ -7,7 +7,7 @@ from samix.jobs import self_supervised
 
 
 def train_and_tell(job, accelerator):
-    """`train_encoder`, and beside its result the ranks' images, views, weights and queues."""
+    """`train_encoder`; its result together with the ranks' images, views, weights and queues."""
     seen, learners, own_fit = [], [], self_supervised.fit
 
     def fit(learner, batches, **options):

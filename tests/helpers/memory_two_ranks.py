@@ -1,4 +1,4 @@
-"""What each of two gloo processes does that share a memory's batches."""
+"""The work of each of two gloo processes that share a memory's batches."""
 
 import torch
 import torch.distributed as dist
@@ -48,5 +48,5 @@ def drifted_labels_are_noticed():
 
 
 def all_three():
-    """What one of two ranks has to show."""
+    """The results of one of two ranks."""
     return {"state": train(), "taken": take_over(), "noticed": drifted_labels_are_noticed()}

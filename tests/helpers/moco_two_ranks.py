@@ -1,4 +1,4 @@
-"""What each of two gloo processes does that share MoCo's batches."""
+"""The work of each of two gloo processes that share MoCo's batches."""
 
 import dataclasses
 
@@ -6,6 +6,8 @@ from helpers.steps import step_of
 from helpers.tiny_moco import CONFIG, batch_of, context, learner_of, new_keys
 from samix.config.mixing import MaskAdjustConfig
 from samix.core.distributed import local_rows, rank, world_size
+from samix.methods import SelfSupervised
+from samix.mixup import RandomChoice
 
 SWAP = CONFIG.model_copy(update={"cross_view": "swap"})
 CASES = {
@@ -43,3 +45,11 @@ def step(kind):
 def all_steps():
     """`step` for every case."""
     return {kind: step(kind) for kind in CASES}
+
+
+def members():
+    """Members that a choice resolves to on this rank, by step; the members gather different tensors."""
+    choice = RandomChoice(("mixup", "augmix"), (None, None))
+    learner = SelfSupervised(learner_of("none").method, policy=choice)
+    contexts = [dataclasses.replace(context(step), rank=rank()) for step in range(8)]
+    return [learner.draw(batch_of(0), ctx).mix.member for ctx in contexts]

@@ -22,7 +22,7 @@ CROSS_VIEWS = {  # views of the first and the second parent, then of their targe
 
 
 def project(net, images):
-    """Maps, pooled features, what the projector makes of them, and that with length 1."""
+    """Maps, pooled features, their projection, and the projection normalised to length 1."""
     features = net.backbone(images)
     projected = net.projector(features.pooled)
     return SimpleNamespace(
@@ -41,7 +41,7 @@ def step(learner, batch, ctx: StepContext):
             slow.copy_(config.ema * slow + (1 - config.ema) * fast)
     # 3. query
     query = project(f_q, batch.view_q)
-    # 4. what the momentum encoder makes of the views
+    # 4. outputs of the momentum encoder for the views
     seen = _look(learner, batch)
     keys = seen["k"].z
     # 5. plain loss
@@ -121,7 +121,7 @@ def _look(learner, batch):
 
 
 def _nce(learner, z, key, label=None):
-    """label: that of the target, whose fellows in the queue are no negatives."""
+    """label: that of the target; keys in the queue with the same label are not negatives."""
     queue, images = learner.method.queue.keys.clone(), learner.method.queue.index.tolist()
     if label is not None:
         known = learner.labels.labels.tolist()

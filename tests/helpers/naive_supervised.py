@@ -15,7 +15,7 @@ from samix.mixup import CutMix, SAMix, SAMixP
 
 
 def logits_of(net, images, name):
-    """Logits of the head called `name`, or of the only one where it is shared."""
+    """Logits of the head called `name`, or of the only head if it is shared."""
     heads = list(net.heads.values())
     head = heads[0] if len(heads) == 1 else net.heads[name]
     return [head.weight @ row + head.bias for row in net.backbone(images).pooled]

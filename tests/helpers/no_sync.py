@@ -5,7 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class NoSync(TorchDispatchMode):
-    """Fails where an accelerator would have to be waited for."""
+    """Fails on an operator for which the host would wait for an accelerator."""
 
     FORBIDDEN = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
 

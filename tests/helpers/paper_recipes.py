@@ -85,7 +85,7 @@ FINE = IMAGENET._replace(
 
 
 def transformer(like, network, tap, drop_path, warmup, encoder, mixer, **more):
-    """What the recipes of transformers and ConvNeXt share; lr and min_lr of encoder and mixer are given."""
+    """Settings shared by the recipes of transformers and ConvNeXt; lr and min_lr are arguments."""
     both = {"name": "adamw", "weight_decay": 0.05, "warmup": pytest.approx(warmup, rel=1e-3)}
     both |= {"per_epoch": False, "decay_all": False}
     options = {

@@ -40,7 +40,7 @@ class Line(Learner):
 
 
 class Numbers:
-    """Four steps an epoch; fails at a step where it is told to."""
+    """Four steps per epoch; KeyboardInterrupt at step `fails_at`, if given."""
 
     steps_per_epoch, batch_size = 4, 8
 

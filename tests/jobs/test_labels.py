@@ -1,4 +1,4 @@
-"""Where a host's labels come from."""
+"""Labels of a self-supervised training: their sources."""
 
 import pandas as pd
 import pytest
@@ -9,7 +9,9 @@ from samix.config.mixing import ClusterConfig, PolicyConfig, SSLMixerTrainingCon
 from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile, save_weights
 from samix.data.store import MemoryStore
+from samix.jobs.build import policy_classes, static_policy
 from samix.jobs.labels import fixed_labels, pseudo_label_tensor, uses_labels
+from samix.mixup import POLICIES
 
 TRUE = torch.tensor([3, 0, 1, 1, 2, 0])
 PSEUDO = pd.DataFrame({"pseudo_label": [1, 1, 0, 2, 1, 1]})
@@ -35,7 +37,7 @@ def test_pseudo_labels_are_weighed_by_their_sizes():
 
 
 def test_images_without_labels_have_no_true_ones():
-    with pytest.raises(ConfigError, match="own labels are asked for"):
+    with pytest.raises(ConfigError, match="requires the data set's own labels"):
         fixed_labels(store_of(torch.tensor([1, -1, 0])), 5, None, CLUSTERING)
 
 
@@ -66,10 +68,34 @@ def test_who_uses_labels_of_a_frozen_mixer(tmp_path, mode, uses):
 
 
 @pytest.mark.parametrize(
-    ("name", "uses"), [("none", False), ("mixup", False), ("cutmix", False), ("inter_intra", True)]
+    ("name", "options", "uses"),
+    [
+        ("none", {}, False),
+        ("mixup", {}, False),
+        ("cutmix", {}, False),
+        ("inter_intra", {}, True),
+        ("tokenmix", {"label": "teacher"}, False),
+        ("random_choice", {}, False),
+        ("random_choice", {"policies": ["mixup", "inter_intra"]}, True),
+    ],
 )
-def test_who_uses_labels_of_the_others(name, uses):
-    assert uses_labels(PolicyConfig(name=name), None, None) == uses
+def test_who_uses_labels_of_the_others(name, options, uses):
+    config = PolicyConfig(name=name, options=options)
+    assert uses_labels(config, None, None) == uses
+    assert name == "none" or ("labels" in static_policy(config).requires) == uses
+
+
+def test_no_network_is_loaded_to_tell_who_uses_labels(monkeypatch):
+    def unexpected(*_, **__):
+        raise AssertionError("a network is loaded")
+
+    for name in ("attentivemix", "supermix", "tokenmix"):
+        monkeypatch.setattr(f"samix.mixup.policies.{name}.frozen_network", unexpected)
+    teacher = PolicyConfig(name="tokenmix", options={"label": "teacher", "weights": "no.pth"})
+    assert uses_labels(teacher, None, None)
+    for name in ("attentivemix", "supermix"):
+        policy = PolicyConfig(name=name)
+        assert not uses_labels(policy, None, None) and policy_classes(policy) == {POLICIES[name]}
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_policies_start_alike_and_end_apart(results):
 
 
 def learner_of(job):
-    """What the job's training ends with."""
+    """The learner at the end of the job's training."""
     learners = []
 
     def worker(job, accelerator):

@@ -1,4 +1,4 @@
-"""A job that is stopped, or killed, ends where it would have ended."""
+"""A job that is stopped or killed, and then resumed, ends like an uninterrupted one."""
 
 import signal
 
@@ -78,7 +78,7 @@ def test_clusters_are_renewed_once_however_often_the_job_is_stopped(
 
 
 def test_renewed_clusters_come_from_the_keys_of_that_step(tmp_path, monkeypatch):
-    """k-means on the momentum encoder's keys of all images, in eval mode, with a head that starts anew."""
+    """k-means on the momentum encoder's keys of all images, in eval mode, with a head that is reset."""
     seen = []
 
     def initialise(memory, features, seed):

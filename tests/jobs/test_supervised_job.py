@@ -98,7 +98,7 @@ def test_headline_prefers_the_momentum_network_and_the_mixed_head():
 
 
 def trained(job):
-    """What the job's training ends with."""
+    """The learner at the end of the job's training."""
     learners = []
 
     def worker(job, accelerator):

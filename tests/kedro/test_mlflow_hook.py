@@ -1,4 +1,4 @@
-"""What a run leaves in MLflow's store."""
+"""Contents of MLflow's store after a run."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_a_run_says_what_it_was(project, finished):
     assert set(params["ssl_training.note"]) == {"x"}
     assert len(params["ssl_training.note"]) == 6000
 
-    # live values, not overwritten by the figure at the end, which is logged only where it is new
+    # live values, not overwritten by the figure at the end, which is logged only if it is new
     history = project.client.get_metric_history(finished.info.run_id, "ssl/loss")
     assert [(metric.step, metric.value) for metric in history] == [(n, 1 / (n + 1)) for n in range(5)]
     assert finished.data.metrics == {"ssl/loss": 0.2, "ssl/top1": 0.9, "data/images": 3.0}

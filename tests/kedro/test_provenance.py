@@ -1,4 +1,4 @@
-"""Where a result comes from."""
+"""Provenance of a result: command, parameters, commit and place of the artifacts."""
 
 import subprocess
 

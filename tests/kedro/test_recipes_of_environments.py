@@ -1,4 +1,4 @@
-"""Environments that name recipes: how they are merged, and what conf/ makes of them."""
+"""Environments that name recipes: how they are merged, and the ones in conf/."""
 
 import tarfile
 from pathlib import Path

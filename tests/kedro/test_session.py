@@ -1,4 +1,4 @@
-"""`kedro run` as a user meets it: what it refuses, and how it ends."""
+"""`kedro run` as a user runs it: refused parameters, errors, signals and exit codes."""
 
 import signal
 

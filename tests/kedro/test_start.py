@@ -1,4 +1,4 @@
-"""What the start of a command imports, and that nothing is lost by what it leaves out."""
+"""Imports at the start of a command; the imports that are deferred change no behaviour."""
 
 import inspect
 import subprocess

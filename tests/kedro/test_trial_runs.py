@@ -76,6 +76,13 @@ def test_what_is_refused_has_a_row_and_is_not_tried(parent):
     assert list(children(parent)) == ["g good r18 sl seed0"]
 
 
+def test_each_refusal_is_logged_once_per_host_and_group(parent, caplog):
+    refused = [trial("one", seed, host=host, refused=host) for host in ("sl", "ssl") for seed in (0, 1)]
+    run_trials([*refused, trial("good")], FakeComparison())
+    warnings = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert warnings == ["g one r18 sl is refused: sl", "g one r18 ssl is refused: ssl"]
+
+
 def test_a_signal_ends_the_run():
     with pytest.raises(Interrupted):
         run_trials([trial("good"), trial("stopped"), trial("good", 1)], FakeComparison())

@@ -1,4 +1,4 @@
-"""SAMix-I and SAMix-C inside a host: who is trained by what."""
+"""SAMix-I and SAMix-C inside a host: which loss trains which parameters."""
 
 import copy
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from helpers.moco_two_ranks import CASES, all_steps
+from helpers.moco_two_ranks import CASES, all_steps, members
 from helpers.steps import step_of as step
 from helpers.tiny_moco import batch_of, context, learner_of, new_keys
 from samix.mixup import draw_lam
@@ -98,3 +98,8 @@ def test_labels_that_follow_are_those_of_one_process(ranks):
         for name, tensor in want.items():
             torch.testing.assert_close(rank["cluster"]["labels"][name], tensor, msg=name, **CLOSE)
     assert want["change_ratio"] > 0
+
+
+def test_ranks_choose_the_same_member_of_a_choice(two_ranks):
+    first, second = two_ranks.in_group(members)
+    assert first == second and len(set(first)) == 2

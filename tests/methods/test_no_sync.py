@@ -1,7 +1,7 @@
 """No training step waits for its device: on a GPU that would leave it idle while the host catches up.
 
-Without a GPU at hand, the meta device stands for it. It has no values, so whatever looks at one raises; what
-is drawn on the host is free to look at its own. Copies to it must not block. The same steps on the CPU, where
+The meta device takes the place of the GPU. It has no values, so an operator that reads one raises; draws on
+the host may read their own. Copies to it must not block. The same steps on the CPU, where
 there are values, count the operators that read them.
 """
 
@@ -35,7 +35,7 @@ COPIES = {aten._to_copy.default, aten.copy_.default}
 class Waits(TorchDispatchMode):
     """Lists the operators, forward and backward, for which a host would wait for its GPU.
 
-    A copy counts where it leads from one device to the other and blocks.
+    A copy counts if it is from one device to the other and blocks.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""The supervised learner: who is trained by what and in which order; test_supervised_step has the figures."""
+"""The supervised learner: which loss trains which parameters, and the order; values: test_supervised_step."""
 
 import pytest
 import torch

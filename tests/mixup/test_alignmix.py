@@ -18,7 +18,7 @@ from samix.mixup.policies.alignmix import alignment
 
 
 def sinkhorn(cost, eps=0.1, most=100, tolerance=0.1):
-    """Cuturi's steps in the potentials of a batch of costs (N, P, P), float64; it stops where it may."""
+    """Cuturi's steps in the potentials of a batch of costs (N, P, P), float64; stops at the tolerance."""
     _, p, q = cost.shape
     f, g = np.zeros((len(cost), p)), np.zeros((len(cost), q))
     steps = 0
@@ -50,7 +50,7 @@ def test_transport_in_float64(n, c, h, w, scale, seed):
     first, second = scale * torch.randn(2, n, c, h, w, generator=torch.Generator().manual_seed(seed))
     plan, steps = sinkhorn(costs(first, second))
     found = alignment(first, second).double()
-    if steps < 100:  # one step more or less, where the sum is at the tolerance, is no error
+    if steps < 100:  # one step more or less, when the sum is at the tolerance, is allowed
         near = [
             sinkhorn(costs(first, second), most=most, tolerance=0)[0]
             for most in (max(1, steps - 1), steps + 1)
@@ -64,7 +64,7 @@ def test_transport_in_float64(n, c, h, w, scale, seed):
 
 @pytest.mark.parametrize(("scale", "least", "most"), [(0.02, 1, 3), (0.6, 4, 99), (6.0, 100, 100)])
 def test_it_stops_where_the_rule_says(scale, least, most):
-    """Plans of a step less or more are other plans: what is frozen is the very step."""
+    """Plans of one step fewer or more differ, so the comparison fixes the exact number of steps."""
     first, second = scale * torch.randn(2, 2, 4, 3, 3, generator=torch.Generator().manual_seed(1))
     cost = costs(first, second)
     plan, steps = sinkhorn(cost)
@@ -87,7 +87,7 @@ def test_frozen_steps_are_those_of_a_loop_that_stops(monkeypatch):
 
 
 def test_far_features_move_as_the_best_assignment():
-    """The cheapest transport between uniform marginals is a permutation; 0.1 is little beside the costs."""
+    """The cheapest transport between uniform marginals is a permutation; 0.1 is small against the costs."""
     first = 10 * torch.randn(2, 6, 2, 2, generator=torch.Generator().manual_seed(0))
     order = torch.tensor([2, 0, 3, 1])
     second = (first.flatten(2)[..., order] + 0.1).view_as(first)

@@ -1,4 +1,4 @@
-"""Mixing in a loop of one's own, and the page that shows it."""
+"""Mixing in a user's own loop, and the page that documents it."""
 
 import re
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_loss_weighs_each_sample(policy):
 
 
 def test_the_page_runs_as_it_stands(tmp_path, monkeypatch):
-    """The ten lines of docs/samix_p.md, on a pretrained Mixer where they look for it."""
+    """The ten lines of docs/samix_p.md, with a pretrained Mixer at the path that they load."""
     torch.manual_seed(0)
     config = BackboneConfig(channels=(4, 4, 6, 8))
     backbone = build_backbone(config)

@@ -13,7 +13,7 @@ from samix.mixup.block_energy import Energy, descend, minimum_cut
 
 
 def random_energy(n, b, kinds, seed, unit=None):
-    """Costs of both signs and weights; multiples of `unit` where it is given, weights of m^2 units."""
+    """Costs of both signs and weights; multiples of `unit` if given, weights of m^2 units."""
     rng = np.random.default_rng(seed)
     unary = rng.normal(size=(n, b, b, kinds)) / b**2
     weights = [rng.gamma(0.5, 0.1, shape) for shape in ((n, b - 1, b), (n, b, b - 1))]

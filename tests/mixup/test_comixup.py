@@ -120,7 +120,7 @@ def test_groups_do_not_know_each_other():
 
 
 def test_gamma_makes_outputs_differ_and_beta_smooth():
-    """Without a penalty and a prior all outputs are the same: each block from where it is most salient."""
+    """Without penalty and prior all outputs are the same: each block is of the image most salient there."""
     plain = wanted(2, m=6, side=4, gamma=0.0, eta=0.0, beta=0.0)
     labels = find_masks(plain, 4)
     assert torch.equal(labels, plain.cost.argmin(2))
@@ -143,7 +143,7 @@ def test_gamma_makes_outputs_differ_and_beta_smooth():
 @pytest.mark.parametrize("size", [(16, 16), (9, 14)])
 def test_pixels_and_labels(n, sizes, size):
     images, saliency = batch(n, size)
-    # no two pixels of a place are equal, so that each tells where it comes from
+    # channel 0 is the number of the image, so that each mixed pixel identifies its source
     images[:, 0] = torch.arange(n).view(-1, 1, 1).float()
     before = images.clone(), saliency.clone()
     out = mixed(CoMixup(iterations=2), images, saliency)

@@ -21,7 +21,7 @@ def naive_waves(spectrum, h, w):
     """Inverse real DFT (h, w) of a half spectrum {(row, column): value}: real parts of complex waves."""
     out = np.zeros((h, w))
     for (j, c), value in spectrum.items():
-        twice = 1 if c == 0 or 2 * c == w else 2  # a frequency stands for its mirror image, too
+        twice = 1 if c == 0 or 2 * c == w else 2  # a frequency includes its mirror image
         for y, x in np.ndindex(h, w):
             out[y, x] += twice * (value * np.exp(2j * math.pi * (j * y / h + c * x / w))).real
     return out / (h * w)

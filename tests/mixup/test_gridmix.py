@@ -20,7 +20,7 @@ def run(policy, h, w, lam, seed, n=2):
 
 
 def naive_holes(h, w, lam, seed):
-    """Patch after patch of the crop; a hole is cut where it leaves the crop."""
+    """Patch after patch of the crop; a hole is clipped at the edge of the crop."""
     rng = np.random.default_rng(seed)
     area, aspect, across = rng.uniform(0.5, 1) * h * w, rng.uniform(0.5, 2), int(rng.integers(2, 7))
     width = int(math.sqrt(area / aspect))

@@ -1,4 +1,4 @@
-"""Manifold Mixup: where it mixes, and what the network makes of it."""
+"""Manifold Mixup: the stages at which it mixes, and the network's outputs for mixed features."""
 
 from collections import Counter
 

@@ -184,7 +184,7 @@ def test_one_lam_per_sample_is_refused_elsewhere():
 
 
 def test_what_is_refused_would_fail():
-    """The refusals are no caution: without the check these policies stop in the first step."""
+    """The refusals are necessary: without the check these policies stop in the first step."""
     learner = class_host(example("mixup"), VIT)
     learner.policy = example("stackmix")
     with pytest.raises(ConfigError, match="takes images of"):

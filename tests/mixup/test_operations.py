@@ -52,7 +52,7 @@ def test_against_pillow(name, sign):
     assert torch.equal(x, before) and found.dtype == torch.uint8
     for one, level, got in zip(x, levels, found, strict=True):
         want = pillow(one, name, level, sign)
-        # rounding only; two roundings one after the other where an image is blended with a rounded one
+        # rounding only; two roundings one after the other if an image is blended with a rounded one
         assert (got.int() - want.int()).abs().max() <= (2 if name in ("colour", "contrast") else 1)
         if name in ("posterize", "solarize", "equalize", "translate_x", "translate_y"):
             assert torch.equal(got, want)

@@ -1,4 +1,4 @@
-"""PatchUp: where it acts, its blocks, and its weights against the loss of three terms."""
+"""PatchUp: the features it acts on, its blocks, and its weights against the loss of three terms."""
 
 import itertools
 import math

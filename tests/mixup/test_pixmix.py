@@ -42,7 +42,7 @@ def mix_one(first, second, a, b, add):
 
 
 def by_hand(images, pictures, rounds, beta, severity, seed):
-    """pictures: what is drawn from a generator, bytes (N, 3, H, W), or None."""
+    """pictures: a function of a generator that returns bytes (N, 3, H, W), or None."""
     n, draw = len(images), np.random.default_rng(seed)
     plain = (images * 255).round().to(torch.uint8)
     shown = None if pictures is None else pictures(draw).double() / 255

@@ -169,7 +169,7 @@ def test_values_block_by_block(monkeypatch, solver, price, size, t_size, t):
 
 
 def test_the_given_lam_is_a_prior():
-    """Where nothing is salient it decides alone, and more of it never means less of the first image."""
+    """With flat saliency lam alone decides; a larger lam never lowers the mean share of the first image."""
     images, _ = inputs(3, 16, 16)
     flat = torch.ones(3, 1, 16, 16)
     policy = PuzzleMix(price=None)

@@ -1,9 +1,9 @@
-"""What every policy draws, and what it makes of that, as recorded: equal seeds keep their draws.
+"""Draws of every policy and its results, compared with a recording: equal seeds keep their draws.
 
 Exact on every machine: the numbers drawn, the final state of the generator, and the pairs.
 Exact on the recording's processor and torch, to 1e-5 elsewhere: weights of labels, mixed images and features.
 
-A policy that is added needs no recording. One that draws differently by intent is recorded anew, with all
+A policy that is added needs no recording. One that draws differently by intent is recorded again, with all
 others, by `PYTHONPATH=tests python tests/mixup/test_recorded_draws.py`.
 """
 
@@ -42,7 +42,7 @@ RECORDING = json.loads(RECORDED.read_text()) if RECORDED.exists() else {"cases":
 
 
 def processor():
-    """What the bits of a sum depend on: the kind of processor and the version of torch."""
+    """The processor model and the version of torch, on which the bits of a sum depend."""
     about = Path("/proc/cpuinfo")
     lines = about.read_text().splitlines() if about.exists() else []
     model = next((line for line in lines if line.startswith("model name")), "")

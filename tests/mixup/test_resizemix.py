@@ -35,7 +35,7 @@ def test_whole_second_in_a_box_of_the_first(h, w, lam, seed):
     (top, bottom), (left, right) = edges
     mask = torch.ones(h, w)
     for y in range(top, bottom):
-        for x in range(left, right):  # nearest: each pixel looks up where it starts in the large image
+        for x in range(left, right):  # nearest: each pixel is read at its top left corner in the large image
             source_y, source_x = (y - top) * h // (bottom - top), (x - left) * w // (right - left)
             want[:, :, y, x] = second[:, :, source_y, source_x]
             mask[y, x], inside = 0, inside + 1

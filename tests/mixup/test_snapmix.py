@@ -110,7 +110,7 @@ def test_maps_without_values_count_by_area(bad):
 
 
 def test_the_second_box_has_a_share_of_its_own():
-    """With lam given the first box is as large as it was, the second is drawn anew."""
+    """With lam given the first box is as large as it was, the second is drawn again."""
     images, cam = inputs(4, 16, 16)
     small, large = SnapMix(alpha=1e4), SnapMix(alpha=1.0)
     seconds = [mixed(large, images, cam, 0.5, seed).weights[1, 0].item() for seed in range(20)]

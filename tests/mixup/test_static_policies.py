@@ -1,4 +1,4 @@
-"""What every hand-made policy promises, whatever it does with the pixels."""
+"""Properties that all hand-made policies share, whatever they do with the pixels."""
 
 import pytest
 import torch
@@ -74,7 +74,7 @@ def test_lam_is_the_share_of_the_mask_and_the_mask_weighs_the_first(name, n, h, 
         return
     assert out.mask.shape == (n, 1, *size) and out.mask.min() >= 0 and out.mask.max() <= 1
     share = out.mask.double().mean((1, 2, 3))
-    if "fmix" in name:  # the ratio that was asked for stays the label
+    if "fmix" in name:  # the requested ratio stays the label
         assert lam_of(out) == float32(lam) and (share - lam).abs().max() <= 1 / (h * w) + 1e-6
     else:
         want = 1 - share if name == "smoothmix released" else share
@@ -101,7 +101,7 @@ def test_images_keep_their_type(name, dtype):
     out = mixed(STATIC[name], torch.rand(4, 3, 8, 12).to(dtype), 0.4)
     assert out.images.dtype == dtype and out.weights.dtype == torch.float32
     if out.mask is not None:
-        assert out.mask.dtype == torch.float32  # the mean of a mask of halves would be no ratio
+        assert out.mask.dtype == torch.float32  # the mean of a half-precision mask would be too inexact
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "fmix", "fmix full", "fmix soft", "saliencymix"])

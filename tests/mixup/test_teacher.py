@@ -1,4 +1,4 @@
-"""Frozen networks that policies ask: what they load, what they see, and that they stay as they are."""
+"""Frozen networks that policies use: the files they load, their input images, and that they do not change."""
 
 import pytest
 import timm

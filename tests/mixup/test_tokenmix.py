@@ -74,7 +74,7 @@ def borders(taken):
 
 @pytest.mark.parametrize("lam", [0.2, 0.5, 0.9])
 def test_blocks(lam):
-    """As many patches as asked for or a few less; in far fewer pieces than single ones would be."""
+    """As many patches as requested or a few less; in far fewer pieces than single ones would be."""
     found, pieces, single = [], 0, 0
     for seed in range(60):
         taken = taken_of(run(TokenMix(label="area", patch=1), lam, PairInfo(), 1, (14, 14), seed), 1)
@@ -123,7 +123,7 @@ def test_a_rectangle_adds_something_and_not_too_much():
 
 
 def shares(mixed, maps, lowest):
-    """By loops in float64: what is left of each parent's map."""
+    """By loops in float64: the part of each parent's map that remains."""
     taken, kept = taken_of(mixed), []
     for parent, own in enumerate((False, True)):
         for one in maps[parent][:, 0].double():

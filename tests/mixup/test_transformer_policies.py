@@ -1,4 +1,4 @@
-"""What every policy for transformers promises, whatever its labels follow."""
+"""Properties that all policies for transformers share, whatever their labels follow."""
 
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ ANY_LAM = st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1))
 
 
 class Case(NamedTuple):
-    """A batch, what is known of it, and the outputs of a network for the mixed images."""
+    """A batch, the information about its images, and the outputs of a network for the mixed images."""
 
     images: torch.Tensor
     info: ImageInfo

@@ -1,4 +1,4 @@
-"""timm's own weights: from a file, and what is said where they cannot be had."""
+"""timm's own weights: from a file, and the errors if they are not available."""
 
 import pytest
 import timm

@@ -1,4 +1,4 @@
-"""What a tap gives, position by position; where it stops; that one pass does both."""
+"""The output of a tap, position by position; a pass that stops at the tap; one pass for both outputs."""
 
 from collections import Counter
 

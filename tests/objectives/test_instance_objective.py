@@ -82,7 +82,7 @@ QUEUE_LABELS = torch.tensor([3, 1, -1, 3, 2, 1, -1])
 
 
 def labelled():
-    """The same task with labels of images and queue; the last image's label is nobody's in the queue."""
+    """The same task with labels of images and queue; the last image's label is not in the queue."""
     objective, z, targets = task()
     labels = torch.tensor([3, 1, -1, 2, 5])
     return InstanceObjective(objective.negatives, T, QUEUE_LABELS), z, targets._replace(labels=labels)

@@ -60,7 +60,7 @@ TASKS = pytest.mark.parametrize("task", [class_task, instance_task])
 
 
 def scores(objective, outputs, first, second, n):
-    """What the two parents score, before the exponential."""
+    """Scores of the two parents, before the exponential."""
     if isinstance(objective, ClassObjective):
         return outputs[n, first[n]], outputs[n, second[n]]
     return (outputs[n] @ first.keys[n]) / T, (outputs[n] @ second.keys[n]) / T
@@ -114,7 +114,7 @@ def test_lam_of_each_sample(float64, task, lam):
 @TASKS
 @pytest.mark.parametrize("kind", ["numbers", "one per sample"])
 def test_a_weight_of_its_own_for_the_second_parent(float64, task, kind):
-    """Shares that do not add up to one, as where a pasted patch hides more than it shows."""
+    """Shares that do not add up to one, as when a pasted patch hides more than it shows."""
     objective, outputs, first, second = task()
     lam, rest = [0.3] * N, [0.5] * N
     if kind == "one per sample":

@@ -66,7 +66,7 @@ class Told(Line):
 
 
 def test_calls_of_a_step_in_their_order(tmp_path):
-    """The global generator is seeded before the first of them, for each step anew."""
+    """The global generator is seeded in each step, before the first of its calls."""
     learner = Told()
     train(toy_job(tmp_path), learner, epochs=1)
     seeds = [seed_for(seed_for(3, "toy job/fit"), "global", step, 0) for step in range(4)]
@@ -311,7 +311,7 @@ def test_before_epoch_is_not_repeated_by_a_resumed_run(tmp_path, stop):
 
 
 class Networks(Learner):
-    """A ViT and a Mixer deep inside: what they except from decay counts under any name."""
+    """A nested ViT and Mixer: the parameters they exclude from weight decay stay excluded under any name."""
 
     def __init__(self, optimizer):
         super().__init__()

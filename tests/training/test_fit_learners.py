@@ -37,7 +37,7 @@ ALL_HOSTS = pytest.mark.parametrize("name", list(HOSTS))
 
 @ALL_HOSTS
 def test_rows_of_steps_with_and_without_the_mixer(tmp_path, name):
-    """Interval 3: steps 0, 3, 6; each row has the Mixer's figures only where one of its steps has."""
+    """Interval 3: steps 0, 3, 6; each row has the Mixer's figures only if one of its steps has them."""
     host, learner = HOSTS[name](interval=3)
     history = train(toy_job(tmp_path / "one"), learner, Tiny(host), epochs=2)
     assert [row["step"] for row in history if "mixer_local" in row] == [1, 4, 7]

@@ -37,7 +37,7 @@ def test_warm_up_is_linear_and_then_the_schedule_goes_on(tmp_path, schedule):
 
 @pytest.mark.parametrize("warmup", [0.0, 0.4])
 def test_a_rate_by_the_epoch_is_that_of_the_epochs_first_step(tmp_path, warmup):
-    """5 epochs of 4 steps: constant within an epoch, on the curve of the steps where one begins."""
+    """5 epochs of 4 steps: constant within an epoch, equal to the curve of the steps at its start."""
     options = {"schedule": "cosine", "min_lr": 0.1, "warmup": warmup}
     every_step = rates(tmp_path / "steps", **options)
     by_epoch = rates(tmp_path / "epochs", per_epoch=True, **options)

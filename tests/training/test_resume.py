@@ -1,4 +1,4 @@
-"""A stopped `fit` goes on exactly where its last checkpoint was."""
+"""A stopped `fit` continues exactly from its last checkpoint."""
 
 import logging
 

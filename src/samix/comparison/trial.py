@@ -28,8 +28,12 @@ class Trial:
     @property
     def title(self) -> str:
         """Name of its run; no two trials of a comparison share it."""
-        words = [self.group, self.variant, self.backbone, self.host, f"seed{self.seed}"]
-        return " ".join(word for word in words if word)
+        return f"{self.setting} seed{self.seed}"
+
+    @property
+    def setting(self) -> str:
+        """The title without the seed."""
+        return " ".join(word for word in (self.group, self.variant, self.backbone, self.host) if word)
 
     @property
     def policy(self) -> PolicyConfig:

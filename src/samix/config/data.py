@@ -15,7 +15,7 @@ from samix.config.registry import SOURCES
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
     low, high = bounds
     if not 0 < low <= high:
-        raise ValueError(f"({low}, {high}) is no range: it needs 0 < low <= high")
+        raise ValueError(f"({low}, {high}) is not a range: 0 < low <= high is required")
     return bounds
 
 

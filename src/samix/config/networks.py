@@ -49,6 +49,11 @@ class BackboneConfig(Config):
         None, description="take them from this file instead: .pth or .safetensors, as timm publishes them"
     )
 
+    @property
+    def files(self) -> list[Path]:
+        """Files that the initial weights are read from."""
+        return [] if self.pretrained_file is None else [self.pretrained_file]
+
     @model_validator(mode="after")
     def _weights_can_fit(self) -> Self:
         if self.pretrained_file is not None and not self.pretrained:

@@ -72,6 +72,13 @@ def read_voc(root: Path, year: str, split: str, classes: Sequence[str] | None = 
     return _assembled(rows, known)
 
 
+def voc_files(root: Path, year: str) -> list[Path]:
+    """What `read_voc` reads, as far as it exists: the folder of pictures, annotations and split lists."""
+    base = root / "VOCdevkit" / f"VOC{year}"
+    texts = [*(base / "Annotations").glob("*.xml"), *(base / "ImageSets" / "Main").glob("*.txt")]
+    return [*base.glob("JPEGImages"), *sorted(texts)]
+
+
 @dataclass(frozen=True)
 class _Row:
     path: Path

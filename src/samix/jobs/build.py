@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
@@ -68,14 +69,14 @@ def start_encoder(model: ModelConfig, seed: int, weights: WeightsFile | None = N
     return encoder
 
 
-def policy_classes(config: PolicyConfig) -> set[type]:
+def policy_classes(config: PolicyConfig) -> set[type[Policy]]:
     """The policy's class and, if it chooses among others, theirs; nothing for "none"."""
-    if config.name == "none":
-        return set()
-    kind = POLICIES[config.name]
-    if kind.uses_mixer != "none":
-        return {kind}
-    return {type(part) for part in static_policy(config).modules() if isinstance(part, Policy)}
+    return set() if config.name == "none" else POLICIES[config.name].parts(config.options)
+
+
+def policy_files(config: PolicyConfig) -> list[Path]:
+    """Files and folders that the policy's options name."""
+    return [] if config.name == "none" else list(POLICIES[config.name].files(config.options))
 
 
 def make_policy(

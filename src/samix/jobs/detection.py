@@ -19,7 +19,7 @@ from samix.detection.detectors import DETECTORS
 from samix.detection.evaluate import coco_metrics
 from samix.detection.learner import DetectionBatches, DetectorLearner
 from samix.detection.predict import Detections, predict
-from samix.detection.voc import DetectionSet, read_voc
+from samix.detection.voc import DetectionSet, read_voc, voc_files
 from samix.jobs.build import seeded, start_backbone
 from samix.training import Job, fit
 
@@ -45,6 +45,11 @@ class DetectionJob(Job):
     def named(self) -> Iterable[Callable[..., Any]]:
         """The function that builds the detector."""
         return [DETECTORS[self.config.detector.name]]
+
+    @property
+    def files(self) -> Iterable[Path]:
+        """Pretrained weights of the backbone, and the set of pictures."""
+        return [*self.backbone.files, *voc_files(Path(self.scenes["root"]), self.scenes["year"])]
 
 
 def train_detector(job: DetectionJob, accelerator: Accelerator) -> None:

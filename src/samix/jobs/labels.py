@@ -13,8 +13,8 @@ from samix.core.errors import ConfigError, DataError
 from samix.core.weights import WeightsFile
 from samix.data import ImageStore, Normalize
 from samix.evaluation.features import extract_features
-from samix.jobs.build import static_policy
 from samix.methods.labels import FixedLabels, OnlineLabels
+from samix.mixup import POLICIES
 from samix.nn import Encoder
 
 
@@ -26,7 +26,7 @@ def uses_labels(
         return mixer.uses_labels
     if pretrained_mixer is not None:
         return bool(pretrained_mixer.metadata["mask_adjust"]["mode"] == "auto_label")
-    return policy.name != "none" and "labels" in static_policy(policy).requires
+    return policy.name != "none" and POLICIES[policy.name].uses_labels(policy.options)
 
 
 def fixed_labels(
@@ -39,8 +39,8 @@ def fixed_labels(
     if pseudo_labels is None:
         if bool((store.labels < 0).any()):
             raise ConfigError(
-                "The data set's own labels are asked for (mixer_pretraining.cluster.labels: true), but these "
-                "images have none."
+                "mixer_pretraining.cluster.labels: true requires the data set's own labels, but not all of "
+                "these images have one."
             )
         return FixedLabels(store.labels, classes)
     labels = pseudo_label_tensor(pseudo_labels, len(store)).to(store.labels.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from accelerate import Accelerator
@@ -37,6 +38,11 @@ class LinearJob(Job):
     def named(self) -> Iterable[Callable[..., Any]]:
         """The protocols."""
         return (EVALUATIONS[name] for name in self.protocols)
+
+    @property
+    def files(self) -> Iterable[Path]:
+        """Pretrained weights of the backbone."""
+        return self.backbone.files
 
     @property
     def protocols(self) -> list[str]:

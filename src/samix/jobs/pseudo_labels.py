@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
@@ -46,6 +47,11 @@ class PseudoLabelsJob(Job):
     def named(self) -> Iterable[Callable[..., Any]]:
         """The class of the method that the encoder starts with."""
         return [METHODS[self.model.method.name]] if self.config.init == "moco" else []
+
+    @property
+    def files(self) -> Iterable[Path]:
+        """Pretrained weights of the backbone."""
+        return self.model.backbone.files
 
 
 def make_pseudo_labels(job: PseudoLabelsJob, accelerator: Accelerator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,15 @@ from samix.core.random import Stream, seed_for
 from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Augment, Images, ImageStore, Normalize, TwoViewBatches
-from samix.jobs.build import BACKBONE, make_policy, policy_classes, prefixed, seeded, start_encoder
+from samix.jobs.build import (
+    BACKBONE,
+    make_policy,
+    policy_classes,
+    policy_files,
+    prefixed,
+    seeded,
+    start_encoder,
+)
 from samix.jobs.labels import extract_keys, fixed_labels, online_labels, pseudo_label_tensor, uses_labels
 from samix.methods import METHODS, SelfSupervised
 from samix.methods.labels import LabelSource, OnlineLabels
@@ -53,6 +62,11 @@ class SelfSupervisedJob(Job):
     def named(self) -> Iterable[Callable[..., Any]]:
         """The classes of the method and of the policy."""
         return {METHODS[self.model.method.name], *policy_classes(self.policy)}
+
+    @property
+    def files(self) -> Iterable[Path]:
+        """Pretrained weights of the backbone, and files that options of the policy name."""
+        return [*self.model.backbone.files, *policy_files(self.policy)]
 
     @property
     def skips_parameters(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,15 @@ from samix.core.step import StepContext
 from samix.core.weights import WeightsFile
 from samix.data import Images, ImageStore, LabelledBatches, Normalize, SupervisedAugment, iterate
 from samix.evaluation.classification import accuracies, summarise
-from samix.jobs.build import BACKBONE, make_policy, policy_classes, prefixed, seeded, start_backbone
+from samix.jobs.build import (
+    BACKBONE,
+    make_policy,
+    policy_classes,
+    policy_files,
+    prefixed,
+    seeded,
+    start_backbone,
+)
 from samix.jobs.checks import check_supervised
 from samix.jobs.self_supervised import about_backbone
 from samix.methods.adversarial import AdversarialTraining
@@ -55,6 +64,11 @@ class SupervisedJob(Job):
     def named(self) -> Iterable[Callable[..., Any]]:
         """The policy's class."""
         return policy_classes(self.policy)
+
+    @property
+    def files(self) -> Iterable[Path]:
+        """Pretrained weights of the backbone, and files that options of the policy name."""
+        return [*self.backbone.files, *policy_files(self.policy)]
 
     @property
     def skips_parameters(self) -> bool:

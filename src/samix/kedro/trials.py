@@ -29,9 +29,8 @@ def run_trials(trials: Sequence[Trial], comparison: Comparison) -> pd.DataFrame:
     """
     import pandas as pd
 
-    refused = {(trial.variant, trial.backbone): trial.refused for trial in trials if trial.refused}
-    for (variant, backbone), reason in refused.items():
-        log.warning("%s on %s is refused: %s", variant, backbone, reason)
+    for title, reason in {trial.setting: trial.refused for trial in trials if trial.refused}.items():
+        log.warning("%s is refused: %s", title, reason)
     total, number = sum(not trial.refused for trial in trials), 0
     clock = TimeLeft(total)
     rows: list[dict[str, Any]] = []

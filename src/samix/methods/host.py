@@ -80,8 +80,7 @@ class SelfSupervised(Learner):
         mix = mixer = None
         if policy is not None:
             branch = MixedBranch(policy, self.alpha, self.lam_per_sample)
-            chooser = ctx.shared_numpy_generator(Stream.POLICY) if ctx.world_size > 1 else None
-            mix = branch.draw(ctx, shape, lambda member: _pairing(member, n, ctx), chooser)
+            mix = branch.draw(ctx, shape, lambda member: _pairing(member, n, ctx), across=True)
         if self.mixer_training is not None:
             pairing = draw_pairing(n, ctx.shared_generator(Stream.PAIRING_MIXER))
             mixer = self.mixer_training.draw(ctx, shape, pairing)

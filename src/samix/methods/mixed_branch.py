@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from samix.core.random import Stream
@@ -26,19 +25,16 @@ class MixedBranch:
     lam_per_sample: bool
 
     def draw(
-        self,
-        ctx: StepContext,
-        shape: BatchShape,
-        pair: Callable[[Policy], Pairing],
-        chooser: np.random.Generator | None = None,
+        self, ctx: StepContext, shape: BatchShape, pair: Callable[[Policy], Pairing], *, across: bool = False
     ) -> MixDraws:
         """Draws of a step. pair: draws the pairing, unless this batch's policy chooses partners itself;
-        chooser: see draw_policy.
+        across: whether partners are images of all ranks.
         """
         lam = draw_ratio(
             self.alpha, shape.images, ctx.numpy_generator(Stream.LAM), per_sample=self.lam_per_sample
         )
-        return draw_policy(self.policy, lam, ctx.numpy_generator(Stream.POLICY), shape, pair, chooser)
+        shared = replace(ctx, rank=0).numpy_generator(Stream.POLICY) if across else None
+        return draw_policy(self.policy, lam, ctx.numpy_generator(Stream.POLICY), shape, pair, shared)
 
     def loss(
         self,

@@ -41,16 +41,17 @@ def draw_policy(
     rng: np.random.Generator,
     shape: BatchShape,
     pair: Callable[[Policy], Pairing],
-    chooser: np.random.Generator | None = None,
+    shared: np.random.Generator | None = None,
 ) -> MixDraws:
     """Resolve the member that mixes the batch, then draw its random numbers, in this order.
 
     pair: draws the pairing for the member, from another stream; called unless the member chooses partners.
-    chooser: draws the member; None: rng. It must be equal on all ranks if partners may come from other ranks:
-    members differ in what they gather.
+    shared: a generator in the state of rng on rank 0, if the ranks select partners from each other's images:
+    all ranks then resolve the same member, since members differ in what they gather.
     Raises: ValueError for one lam per sample if the member takes only one per batch.
     """
-    path, lam = policy.resolve(lam, rng, rng if chooser is None else chooser)
+    resolved = policy.resolve(lam, rng)
+    path, lam = resolved if shared is None else policy.resolve(lam, shared)
     member = policy.member(path)
     if isinstance(lam, np.ndarray) and not member.per_sample:
         raise ValueError(f"{type(member).__name__} takes one lam for the whole batch")
@@ -67,7 +68,7 @@ def expanded(policy: Policy, draws: MixDraws, shape: BatchShape, device: torch.d
 def to_device(tree: T, device: torch.device) -> T:
     """The same named tuples with their tensors on the device, in one copy per dtype.
 
-    Does not wait for the device. Tensors that are not on the host stay where they are.
+    Does not wait for the device. Tensors that are not on the host are not moved.
     """
     if device.type == "cpu":
         return tree

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -181,21 +182,27 @@ class Policy(nn.Module, ABC):
     """A requirement besides `requires` and `requires_outputs`, for the printed table."""
 
     @classmethod
+    def parts(cls, options: Mapping[str, Any]) -> set[type[Policy]]:  # noqa: ARG003
+        """This class and those of the policies that it chooses among with these options."""
+        return {cls}
+
+    @classmethod
+    def uses_labels(cls, options: Mapping[str, Any]) -> bool:  # noqa: ARG003
+        """Whether a policy with these options requires labels; known without building it."""
+        return "labels" in cls.requires
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any]) -> Iterable[Path]:  # noqa: ARG003
+        """Files and folders that the policy reads with these options; a result depends on their contents."""
+        return ()
+
+    @classmethod
     def example(cls) -> Self:
         """A policy with its default options; networks of its own are small and untrained."""
         return cls()
 
-    def resolve(
-        self,
-        lam: Ratio,
-        rng: np.random.Generator,
-        chooser: np.random.Generator,  # noqa: ARG002
-    ) -> tuple[tuple[int, ...], Ratio]:
-        """Path for `member` to the policy that mixes this batch, () for this policy, and its lam.
-
-        Args: rng, which draws lam; chooser, which draws the member, equal on all ranks if partners may come
-        from other ranks, else rng.
-        """
+    def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:  # noqa: ARG002
+        """Path for `member` to the policy that mixes this batch, () for this policy, and its lam."""
         return (), lam
 
     def member(self, path: tuple[int, ...]) -> Policy:  # noqa: ARG002

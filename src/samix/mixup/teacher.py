@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -18,6 +20,12 @@ from samix.nn.build import published
 
 TIMM = "timm"
 """Value of `weights` instead of a file: timm's own weights."""
+
+
+def weights_files(options: Mapping[str, Any]) -> list[Path]:
+    """The file that the option `weights` of a policy names; none if it is left out or "timm"."""
+    weights = options.get("weights", TIMM)
+    return [] if weights in (None, TIMM) else [Path(weights)]
 
 
 class FrozenNetwork(nn.Module):

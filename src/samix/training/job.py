@@ -14,7 +14,7 @@ from torch import Tensor
 
 from samix.config.training import TrainingConfig
 from samix.core.errors import DataError
-from samix.core.fingerprint import code_of, fingerprint
+from samix.core.fingerprint import code_of, content_of, fingerprint
 from samix.core.weights import FINGERPRINT, MADE_WITH, WeightsFile, save_weights
 from samix.training.launch import launch, resolve_precision
 from samix.training.machine import made_with
@@ -59,16 +59,23 @@ class Job:
         """Classes and functions named by fields; the code of their modules is part of the fingerprint."""
         return ()
 
+    @property
+    def files(self) -> Iterable[Path]:
+        """Files and folders named by fields; their contents are part of the fingerprint."""
+        return ()
+
     @cached_property
     def fingerprint(self) -> str:
-        """Identifies the result: equal for equal fields, data, results of earlier jobs and code of `named`.
+        """Identifies the result: equal for equal fields, data, `files`, results of earlier jobs and code of
+        `named`.
 
         Of `training`, only the number of processes and the precision are included. Versions, processor and
         threads are recorded with the result instead, so that an update does not invalidate results.
         """
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ELSEWHERE}
         how = {"devices": self.training.devices, "precision": resolve_precision(self.training)}
-        return fingerprint(**own, training=how, code=sorted(map(code_of, self.named)))
+        code, files = sorted(map(code_of, self.named)), list(map(content_of, self.files))
+        return fingerprint(**own, training=how, code=code, files=files)
 
     @property
     def work_dir(self) -> Path:

@@ -1,4 +1,4 @@
-"""The Mixer's options beside its pipeline: names of weights, draws, what is refused, values that break."""
+"""The Mixer's options: names of weights, draws, refused settings, and numerical edge cases."""
 
 from collections import Counter
 

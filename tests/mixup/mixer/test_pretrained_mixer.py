@@ -93,7 +93,7 @@ def test_encoder_stops_at_its_tap(path):
 
 
 def test_images_are_renormalised_for_the_encoder(float64, path):
-    """The encoder sees the images as it was trained on them; what is mixed keeps its own normalisation."""
+    """The encoder's input is normalised as in its training; mixed images keep their own normalisation."""
     pixels = torch.rand(4, 3, 16, 16)
     uses = ([0.1, 0.6, 0.5], [0.5, 0.3, 0.9])
 
@@ -140,7 +140,7 @@ def test_nothing_of_it_changes_while_a_host_trains(path):
 
 @pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
 def test_inspection_shows_the_mask_before_the_adjusting(path, lam):
-    """Where nothing is adjusted it is the mask of the mix, with the images renormalised."""
+    """Without an adjustment it is the mask of the mix, with the images renormalised."""
     policy = SAMixP.from_file(path, images_use=([0.1, 0.6, 0.5], [0.5, 0.3, 0.9]))
     images = torch.randn(4, 3, 16, 16)
     found = policy.inspect(images, images[INDEX], lam)

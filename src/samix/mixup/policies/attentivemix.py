@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from samix.core.step import BatchShape
 from samix.mixup.lam import Ratio, complemented
 from samix.mixup.pairing import Pairing
 from samix.mixup.policy import Mixed, PairInfo, Policy, two_parents
-from samix.mixup.teacher import TIMM, frozen_network
+from samix.mixup.teacher import TIMM, frozen_network, weights_files
 from samix.mixup.unit_range import Channels
 
 
@@ -66,6 +68,11 @@ class AttentiveMix(Policy):
             network = _LastMap(frozen_network(backbone, weights, size=size, images_use=images_use))
         self.network = network.requires_grad_(False)
         self.train()
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any]) -> Iterable[Path]:
+        """See Policy: the frozen network's weights."""
+        return weights_files(options)
 
     @classmethod
     def example(cls) -> Self:

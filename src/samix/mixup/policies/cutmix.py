@@ -28,14 +28,15 @@ class CutMix(Policy):
     def forward(
         self, images: Tensor, others: Tensor, pairing: Pairing, draws: BoxDraws, info: PairInfo
     ) -> Mixed:
-        """See Policy; for one box per batch only the pixels in the box are selected from the partners.
+        """See Policy; for one box per batch only its pixels are selected from partners of this rank.
 
-        Partners of all ranks are selected whole, as each rank has a box of its own.
+        Other ranks have other boxes, so that the whole images of their partners are gathered.
         """
         mask = draws.boxes.mask_outside(images)
         if draws.host is None:
             return two_parents(blend(images, pairing.select(others), mask), pairing, draws.weights, mask)
         mixed, box = images.clone(), draws.host.value
-        inside = pairing.select(others)[box.at] if pairing.everywhere else pairing.select(others[box.at])
-        mixed[box.at] = inside
+        mixed[box.at] = (
+            pairing.select(others)[box.at] if pairing.everywhere else pairing.select(others[box.at])
+        )
         return two_parents(mixed, pairing, draws.weights, mask)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -88,6 +89,12 @@ class PixMix(Policy):
         self.operations = ALL if all_operations else PLAIN
         self.pictures = None if pictures is None else Pictures(Path(pictures))
         self.rounds, self.beta = rounds, beta
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any]) -> Iterable[Path]:
+        """See Policy: the folder of pictures."""
+        pictures = options.get("pictures")
+        return [] if pictures is None else [Path(pictures)]
 
     def draw(self, rng: np.random.Generator, lam: Ratio, shape: BatchShape) -> PixMixDraws:  # noqa: ARG002
         """See Policy: pictures and places in them, then the start, the counts and each round."""

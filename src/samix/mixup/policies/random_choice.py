@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -70,16 +70,25 @@ class RandomChoice(Policy):
         # the same kind of lam goes to every member
         self.per_sample = all(policy.per_sample for policy in members)
 
-    def resolve(
-        self, lam: Ratio, rng: np.random.Generator, chooser: np.random.Generator
-    ) -> tuple[tuple[int, ...], Ratio]:
+    @classmethod
+    def parts(cls, options: Mapping[str, Any]) -> set[type[Policy]]:
+        """See Policy."""
+        names = RandomChoiceOptions(**options).policies
+        return {cls}.union(*(POLICIES[name].parts({}) for name in names))
+
+    @classmethod
+    def uses_labels(cls, options: Mapping[str, Any]) -> bool:
+        """See Policy: whether a member does."""
+        return any(part.uses_labels({}) for part in cls.parts(options) - {cls})
+
+    def resolve(self, lam: Ratio, rng: np.random.Generator) -> tuple[tuple[int, ...], Ratio]:
         """See Policy: draws the member of this batch, and its lam if it has an alpha."""
-        chosen = int(chooser.choice(len(self.policies), p=self.probabilities))
+        chosen = int(rng.choice(len(self.policies), p=self.probabilities))
         alpha = self.alphas[chosen]
         if alpha is not None:
             several = isinstance(lam, np.ndarray)
             lam = draw_ratio(alpha, len(lam) if several else 1, rng, per_sample=several)  # type: ignore[arg-type]
-        path, lam = self._members()[chosen].resolve(lam, rng, chooser)
+        path, lam = self._members()[chosen].resolve(lam, rng)
         return (chosen, *path), lam
 
     def member(self, path: tuple[int, ...]) -> Policy:

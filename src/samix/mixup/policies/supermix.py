@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from samix.core.step import BatchShape
 from samix.mixup.lam import Ratio, pair_weights
 from samix.mixup.pairing import Pairing
 from samix.mixup.policy import Mixed, PairInfo, Policy, blend, two_parents
-from samix.mixup.teacher import TIMM, FrozenNetwork, frozen_network
+from samix.mixup.teacher import TIMM, FrozenNetwork, frozen_network, weights_files
 from samix.mixup.unit_range import Channels
 
 _GRID = 16
@@ -86,6 +88,11 @@ class SuperMix(Policy):
             network = _with_classes(frozen_network(backbone, weights, images_use=images_use), weights)
         self.network = network.requires_grad_(False)
         self.train()
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any]) -> Iterable[Path]:
+        """See Policy: the frozen network's weights."""
+        return weights_files(options)
 
     @classmethod
     def example(cls) -> Self:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from samix.mixup.boxes import as_float32
 from samix.mixup.lam import Ratio, complemented, pair_weights
 from samix.mixup.pairing import Pairing
 from samix.mixup.policy import ImageInfo, Mixed, PairInfo, Policy, Requirement, blend, two_parents
-from samix.mixup.teacher import FrozenNetwork, frozen_network
+from samix.mixup.teacher import FrozenNetwork, frozen_network, weights_files
 from samix.mixup.tokens import (
     Grid,
     attention_to,
@@ -98,6 +99,16 @@ class TokenMix(Policy):
             self.requires = frozenset({"labels"})
             if not self.teacher.classes:
                 raise ConfigError(f"TokenMix: the teacher {weights} has no classifier")
+
+    @classmethod
+    def uses_labels(cls, options: Mapping[str, Any]) -> bool:
+        """See Policy: a teacher requires them."""
+        return options.get("weights") is not None
+
+    @classmethod
+    def files(cls, options: Mapping[str, Any]) -> Iterable[Path]:
+        """See Policy: the frozen network's weights."""
+        return weights_files(options)
 
     def choose_partners(self, info: ImageInfo, n: int, device: torch.device) -> Tensor:  # noqa: ARG002
         """The batch in reverse order."""

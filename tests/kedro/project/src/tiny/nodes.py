@@ -1,4 +1,4 @@
-"""Nodes that do what they are told, going wrong included."""
+"""Nodes whose outcome is a parameter: success, an error or a signal."""
 
 import os
 import signal
