@@ -51,6 +51,11 @@ def test_every_policy_meets_every_backbone_and_seed():
     assert not any(trial.refused for trial in trials)
 
 
+def test_the_lam_of_the_settings_holds_for_every_policy():
+    trials = trials_of(["cutmix"], common={"sl_training.policy.lam": "sample"}, seeds=[0])
+    assert [(trial.policy.name, trial.policy.lam) for trial in trials] == [("cutmix", "sample")]
+
+
 def test_alphas_are_those_of_the_data_set_unless_an_entry_has_its_own():
     policies = ["cutmix", {"policy": "cutmix", "name": "own", "alpha": 0.7}]
     alphas = [

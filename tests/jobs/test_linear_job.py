@@ -7,13 +7,15 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 
 from helpers.tiny_jobs import IMAGES, MODEL, digits, on_backbone, shared
+from samix.config import registry
 from samix.config.stages import LinearEvaluationConfig
 from samix.config.training import OptimizerConfig
 from samix.core.errors import ConfigError
 from samix.core.weights import save_weights
 from samix.data import LabelledBatches, Normalize
+from samix.evaluation.protocol import Evaluated
 from samix.jobs.build import prefixed, start_backbone
-from samix.jobs.linear import LinearJob, _together, evaluate_linear
+from samix.jobs.linear import LinearJob, evaluate_linear
 from samix.training import run_job
 
 EPOCHS = 12
@@ -135,9 +137,28 @@ def test_protocols_are_those_of_the_configuration(tmp_path):
     assert result.metadata["figures"].keys() == {"linear"}
 
 
-def test_protocols_that_return_the_same_name_are_refused():
-    """One result file has the tensors of all protocols."""
-    parts = {"linear": {"head": 1}, "knn": {"k": 2}, "mine": {"head": 3}}
-    with pytest.raises(ConfigError, match="linear and mine both return tensors 'head'"):
-        _together("tensors", parts)
-    assert _together("tensors", {"linear": {"head": 1}, "knn": {"k": 2}}) == {"head": 1, "k": 2}
+def one(frozen, value=1.0):
+    """Returns what the linear protocol does, with other values."""
+    tensors = {"head.weight": torch.full((2,), value)}
+    about = {"history": [value], "confusion": value, "kind": "another"}
+    return Evaluated({"top1": 100 * value / frozen.classes}, tensors, about)
+
+
+def two(frozen):
+    return one(frozen, 2.0)
+
+
+def test_protocols_do_not_overwrite_the_results_of_each_other(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        monkeypatch.setitem(registry.EVALUATIONS, name, f"{__name__}:{name}")
+    result = run_job(evaluate_linear, linear_job(tmp_path, protocols=("one", "two"), epochs=1))
+    alone = run_job(evaluate_linear, linear_job(tmp_path / "alone", protocols=(), epochs=1))
+    about, own = dict(result.metadata), alone.metadata
+    assert about["figures"] == {**own["figures"], "one": {"top1": 10.0}, "two": {"top1": 20.0}}
+    assert about["history"] == own["history"] and about["confusion"] == own["confusion"]
+    assert about["kind"] == own["kind"] == "linear"
+    for name, value in (("one", 1.0), ("two", 2.0)):
+        assert about[f"{name}.history"] == [value] and about[f"{name}.confusion"] == value
+        assert result.load(f"{name}.head.")["weight"].tolist() == [value] * 2
+    for name, tensor in alone.load("head.").items():
+        assert torch.equal(result.load("head.")[name], tensor)

@@ -84,6 +84,7 @@ def _changes(
             family = family_of(settings.model.backbone.name)
             own = POLICIES[variant.policy].default_alpha if variant.policy != "none" else 1.0
             alpha = default_alpha(variant.policy, config.alphas or card["source"], family, own)
+        # lam is that of the settings
         policy = {"name": variant.policy, "alpha": alpha, "options": variant.options}
-        changes[f"{chain.trained}.policy"] = policy
+        changes |= {f"{chain.trained}.policy.{key}": value for key, value in policy.items()}
     return {**changes, **variant.changes}

@@ -41,7 +41,9 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """figures: metrics by name; tensors, and about (JSON): kept with the result."""
+    """figures: metrics by name; tensors, and about (JSON): kept with the result, named "<protocol>.<name>"
+    except those of the protocol linear.
+    """
 
     figures: dict[str, float]
     tensors: dict[str, Tensor] = field(default_factory=dict)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 from torch import Tensor
 
 from samix.config.networks import BackboneConfig
 from samix.config.stages import LinearEvaluationConfig
-from samix.core.errors import ConfigError
 from samix.core.weights import WeightsFile
 from samix.data import Images, ImageStore, Normalize
 from samix.evaluation.features import extract_features
@@ -22,6 +21,8 @@ from samix.jobs.build import start_backbone
 from samix.jobs.checks import check_linear
 from samix.nn import Backbone
 from samix.training import Job, fit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ class LinearJob(Job):
 def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
     """Run the protocol linear and those of `config.protocols`.
 
-    The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and what the
-    protocols keep besides.
+    The result has the tensors that they return; metadata: `figures`, protocol -> name -> figure, and `about`
+    of the protocols. Names of tensors and metadata of all protocols but linear follow "<protocol>.".
     """
     check_linear(job.config, job.images.count("train"))
     stores = {split: job.images.open(split) for split in ("train", "test")}
@@ -75,22 +76,19 @@ def evaluate_linear(job: LinearJob, accelerator: Accelerator) -> None:
         train = partial(fit, job=job, accelerator=accelerator, name=stream)
         found[name] = EVALUATIONS[name](Frozen(**shared, fit=train))
     if accelerator.is_main_process:
-        tensors = _together("tensors", {name: one.tensors for name, one in found.items()})
-        about = _together("metadata", {name: one.about for name, one in found.items()})
+        tensors = _merged({name: one.tensors for name, one in found.items()})
+        about = _merged({name: one.about for name, one in found.items()})
         figures = {name: one.figures for name, one in found.items()}
         job.finish(tensors, {"kind": "linear", **about, "figures": figures})
 
 
-def _together(what: str, parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The entries of all protocols, whose names must differ: one result has them all."""
-    owner: dict[str, str] = {}
-    for protocol, entries in parts.items():
-        for key in entries:
-            if key in owner:
-                both = f"{owner[key]} and {protocol}"
-                raise ConfigError(f"evaluation protocols {both} both return {what} {key!r}: rename one.")
-            owner[key] = protocol
-    return {key: value for entries in parts.values() for key, value in entries.items()}
+def _merged(parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """One mapping of those of the protocols; keys of all but linear follow the name of the protocol."""
+    return {
+        key if name == "linear" else f"{name}.{key}": value
+        for name, part in parts.items()
+        for key, value in part.items()
+    }
 
 
 def _features(job: LinearJob, backbone: Backbone, store: ImageStore) -> Tensor:
