@@ -11,6 +11,8 @@ import torch
 
 from samix.mixup import POLICIES
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 TINY = ["--channels", "4", "4", "6", "8", "--size", "16", "--batch", "4", "--queue", "8", "--device", "cpu"]
 SHORT = ["--rounds", "1", "--threads", "1"]

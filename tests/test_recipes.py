@@ -21,6 +21,8 @@ from samix.pipeline_registry import register_pipelines
 from samix.training import fit, launch
 from samix.training.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def settings_of(row):

@@ -54,11 +54,13 @@ def test_choice_follows_the_seed(store, labels, monkeypatch):
     assert sheets[0] == sheets[1] and sheets[0] != sheets[2]
 
 
+@pytest.mark.slow
 def test_sheet_can_be_written(store, labels, tmp_path):
     cluster_sheet(store, labels, seed=0).savefig(tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_sizes_are_sorted_and_keep_their_names():
     figure = cluster_sizes_figure(torch.tensor([3, 0, 12, 5]))
     (bars,) = figure.data

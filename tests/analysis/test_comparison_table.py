@@ -8,6 +8,8 @@ import pytest
 from samix.analysis.comparison import comparison_markdown, comparison_report, comparison_table
 from samix.analysis.cost import cost_figure
 
+pytestmark = pytest.mark.slow
+
 NAN = math.nan
 REFUSED = "refused: policy transmix needs attention"
 ROWS = [

@@ -17,6 +17,8 @@ from samix.mixup import POLICIES, CutMix, FMix, Mixed, Mixer, Mixup, SAMixP, Sta
 from samix.mixup.policies.samix_p import pretrained_mixer_metadata, pretrained_mixer_tensors
 from samix.nn import Classifier, build_backbone
 
+pytestmark = pytest.mark.slow
+
 COLOURS = [(220, 30, 30), (30, 30, 220), (30, 160, 30), (230, 200, 40)]
 
 

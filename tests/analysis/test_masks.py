@@ -8,6 +8,8 @@ from samix.analysis.masks import LAMS, attention_sheet, mask_sheet, pairs_of_cla
 from samix.data import MemoryStore, Normalize
 from samix.mixup.mixer.mixer import MixerMaps
 
+pytestmark = pytest.mark.slow
+
 SIZE = 8
 NORMALIZE = Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 

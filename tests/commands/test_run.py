@@ -17,6 +17,7 @@ def samix(*arguments, cwd=ROOT):
     )
 
 
+@pytest.mark.slow
 def test_help_is_that_of_kedro():
     done = samix("run", "--help")
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,8 @@ from samix.commands import run as run_command
 from samix.core.errors import DependencyError
 from samix.core.packages import require
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 HELP = """
 import json, sys

@@ -24,11 +24,13 @@ def commands_of_make_docs():
     return [shlex.split(line)[1:] for line in lines]
 
 
+@pytest.mark.slow
 def test_policies_are_printed(capsys):
     main(["table", "policies"])
     assert capsys.readouterr().out.strip() == report()
 
 
+@pytest.mark.slow
 def test_make_docs_changes_nothing(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     monkeypatch.chdir(tmp_path)

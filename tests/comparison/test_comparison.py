@@ -8,6 +8,8 @@ from samix.comparison import Comparison, Trial
 from samix.core.errors import ConfigError
 from samix.core.weights import WeightsFile
 
+pytestmark = pytest.mark.slow
+
 
 class Bench:
     """A comparison in a folder of its own."""

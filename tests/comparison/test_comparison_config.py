@@ -9,6 +9,8 @@ from samix.core.errors import ConfigError
 from samix.kedro.parameters import check_parameters
 from samix.kedro.pipelines.comparison import comparison
 
+pytestmark = pytest.mark.slow
+
 
 def test_names_stand_for_entries():
     config = ComparisonConfig(

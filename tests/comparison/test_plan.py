@@ -7,6 +7,8 @@ from samix.comparison import plan
 from samix.config.comparison import ComparisonConfig
 from samix.core.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 VIT = {
     "model": "deit_tiny_patch16_224",
     "name": "ViT",

@@ -49,6 +49,7 @@ def test_no_class_has_two_names():
         assert len(set(names.values())) == len(names)
 
 
+@pytest.mark.slow
 def test_parameters_without_options_import_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", IMPORT_CONFIG], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -56,6 +57,7 @@ def test_parameters_without_options_import_nothing_heavy():
     assert not [name for name in HEAVY if f"'{name}'" in done.stdout]
 
 
+@pytest.mark.slow
 def test_the_check_of_imports_can_fail():
     code = IMPORT_CONFIG + "\nPolicyConfig(name='gridmix', options={'cells': 4})"
     code += "\nprint(sorted({name.split('.')[0] for name in sys.modules}))"

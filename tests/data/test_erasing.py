@@ -29,6 +29,7 @@ def _boxes(x):
     return rows.int().argmax(1), columns.int().argmax(1), height, width
 
 
+@pytest.mark.slow
 def test_boxes_are_distributed_as_timms():
     ours, theirs = _boxes(_ours(3000)), _boxes(_theirs(3000))
     for one, other in zip(ours, theirs, strict=True):

@@ -53,6 +53,7 @@ def test_published_counts():
     assert Aircraft.published == {"train": 6_667, "test": 3_333}
 
 
+@pytest.mark.slow
 def test_a_set_is_read_back_from_its_root_or_the_folder_above(name, root):
     prepared = _prepared(name, root)
     assert prepared.card["counts"] == SETS[name][2]

@@ -132,6 +132,7 @@ def test_one_set_holds_every_parameter(learner):
     assert len(held) == len(list(learner.parameters())) and parameters.optimizer.lr == 0.02
 
 
+@pytest.mark.slow
 def test_a_few_steps_find_the_objects(learner, pictures):
     batches = batches_of(pictures, batch_size=4)
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.1, momentum=0.9)

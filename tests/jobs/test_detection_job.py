@@ -17,6 +17,8 @@ from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.detection import SHOWN, DetectionJob, read_split, train_detector
 from samix.training import run_job
 
+pytestmark = pytest.mark.slow
+
 BACKBONE = BackboneConfig(channels=(16, 16, 16, 16))
 CONFIG = {
     "scenes": SceneConfig(train=8, test=10, size=64, objects=(1, 2), object_size=(20, 30)),

@@ -18,6 +18,8 @@ from samix.jobs.build import prefixed, start_backbone
 from samix.jobs.linear import LinearJob, evaluate_linear
 from samix.training import run_job
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 12
 
 

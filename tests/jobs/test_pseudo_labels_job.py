@@ -17,6 +17,8 @@ from samix.jobs.pseudo_labels import PseudoLabelsJob, agreement, make_pseudo_lab
 from samix.nn import build_backbone
 from samix.training import run_job
 
+pytestmark = pytest.mark.slow
+
 CLUSTERS = 4
 
 

@@ -17,6 +17,8 @@ from samix.mixup import SAMixP
 from samix.nn import build_backbone
 from samix.training import run_job
 
+pytestmark = pytest.mark.slow
+
 
 def plain_job(folder, policy, **options):
     pretrained_mixer = options.pop("pretrained_mixer", None)

@@ -16,6 +16,8 @@ from samix.jobs.self_supervised import pretrain_mixer
 from samix.methods.mixer_training import ClusterMixerTraining
 from samix.training import run_job
 
+pytestmark = pytest.mark.slow
+
 
 def last_checkpoint(folder, **options):
     """The state at the end of a job whose result is not written."""

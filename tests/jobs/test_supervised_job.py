@@ -16,6 +16,8 @@ from samix.jobs.supervised import headline, pretrain_mixer, train_classifier, va
 from samix.mixup import SAMixP
 from samix.training import run_job
 
+pytestmark = pytest.mark.slow
+
 POLICIES = ["none", "mixup", "cutmix", "samix", "samix_p"]
 
 

@@ -9,6 +9,8 @@ from samix.core.errors import ConfigError, TrainingError
 from samix.kedro.interrupts import Interrupted
 from samix.kedro.mlflow_hook import _param
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def finished(project):

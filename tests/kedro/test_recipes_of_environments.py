@@ -86,6 +86,7 @@ def test_the_folder_of_recipes_is_no_environment():
     assert "cifar100" in str(caught.value) and " recipes," not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_archive_of_a_packaged_project_has_them(tmp_path):
     """As `kedro package` writes it, for --conf-source."""
     with tarfile.open(tmp_path / "conf.tar.gz", "w:gz") as archive:
@@ -105,6 +106,7 @@ def leaves(values, prefix=()):
         yield from leaves(value, (*prefix, key)) if isinstance(value, dict) else [((*prefix, key), value)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", sorted(FILES.keys() - {"local", "fashion_mnist"}))
 def test_an_environment_repeats_nothing_of_its_recipes(env, conf):
     own = yaml.safe_load(FILES[env].read_text())

@@ -43,12 +43,14 @@ def message_for(key, value, pipelines):
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_an_old_key_stops_the_run_with_the_new_key(old, new, pipelines):
     text = message_for(old, 0.5, pipelines)
     assert text == f"1 parameter cannot be used:\n  {old}: renamed to {new}."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "entry"), RENAMED_IN_ENTRIES.items())
 def test_an_old_key_of_an_entry_stops_the_run_with_the_new_key(key, entry, pipelines):
     value, old, new = entry
@@ -56,6 +58,7 @@ def test_an_old_key_of_an_entry_stops_the_run_with_the_new_key(key, entry, pipel
     assert re.search(rf"^1 .*\n  {key}\.1 = .*: entry \w+: {old}: renamed to {new}\.$", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "section", ["model.moco", "supervised", "mixer_pretraining", "linear_evaluation", "detection_transfer"]
 )

@@ -25,6 +25,7 @@ def stages(pipeline):
     return {node.namespace for node in pipeline.nodes}
 
 
+@pytest.mark.slow
 def test_what_nothing_needs_is_left_out_with_its_reason_and_its_results(registered, caplog):
     whole = registered["samix_sl"]
     with caplog.at_level(logging.INFO):
@@ -36,6 +37,7 @@ def test_what_nothing_needs_is_left_out_with_its_reason_and_its_results(register
     assert "params:mixer_pretraining_sl" in checked.inputs  # sl_training reads it for other policies
 
 
+@pytest.mark.slow
 def test_what_is_needed_stays(registered, caplog):
     with caplog.at_level(logging.INFO):
         for name, policies in (("samix_sl", {"sl_training": "samix_p"}), ("samix_ssl", {})):
@@ -43,6 +45,7 @@ def test_what_is_needed_stays(registered, caplog):
     assert not caplog.messages
 
 
+@pytest.mark.slow
 def test_a_stage_alone_takes_what_its_policy_needs(registered):
     stage = registered["ssl_training"]
     inputs = {policy: made_for(stage, ssl_training=policy).inputs() for policy in ("none", "samix_p")}
@@ -51,6 +54,7 @@ def test_a_stage_alone_takes_what_its_policy_needs(registered):
     assert not [name for name in inputs["none"] if name.startswith(unused)]
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_named_runs_and_is_reported(registered):
     needed = made_for(registered["samix_ssl"], ["mixer_pretraining"], ssl_training="cutmix")
     assert "mixer_pretraining" in stages(needed)
@@ -75,6 +79,7 @@ def test_options_name_stages(monkeypatch, project):
     assert _named_stages(["chain"], ["slow"], {}) == {"chain", "ssl_training"}
 
 
+@pytest.mark.slow
 def test_the_session_runs_what_is_left_and_keeps_the_whole(project, monkeypatch):
     """For this run alone, under both names of the default."""
     from tiny import pipeline_registry

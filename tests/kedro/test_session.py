@@ -12,6 +12,8 @@ from samix.core.errors import ConfigError, DataError
 from samix.kedro.interrupts import Interrupted, interruptible, signal_behind
 from samix.kedro.session import is_expected
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def command(project, monkeypatch):

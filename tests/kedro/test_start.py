@@ -57,6 +57,7 @@ def hooks_of(kind):
     }
 
 
+@pytest.mark.slow
 def test_the_list_of_pipelines_imports_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", LIST, "registry", "list"], cwd=ROOT, capture_output=True, text=True
@@ -68,6 +69,7 @@ def test_the_list_of_pipelines_imports_nothing_heavy():
     assert not [name for name in HEAVY if f'"{name}"' in loaded]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["cutmix", "samix_p"])
 def test_the_check_of_parameters_imports_nothing_heavy(policy):
     done = subprocess.run([sys.executable, "-c", CHECK, policy], cwd=ROOT, capture_output=True, text=True)
@@ -100,6 +102,7 @@ def test_every_call_is_passed_on(monkeypatch):
     assert calls == expected
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_plugin_are_found_when_they_are_asked_for(project, monkeypatch):
     monkeypatch.chdir(project.path)
     name = deferred_mlflow._COMMANDS

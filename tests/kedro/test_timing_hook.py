@@ -10,6 +10,7 @@ def seconds_of(project):
     return read_json(project.path / "data/run_info.json")["seconds"]
 
 
+@pytest.mark.slow
 def test_a_later_run_keeps_the_seconds_of_other_stages(project, capsys):
     project.run("chain", seed=7)
     info = read_json(project.path / "data/run_info.json")
@@ -27,6 +28,7 @@ def test_a_later_run_keeps_the_seconds_of_other_stages(project, capsys):
     assert "ssl_training" in page
 
 
+@pytest.mark.slow
 def test_a_failed_stage_is_printed_but_not_kept(project, capsys):
     project.run("chain")
     before = seconds_of(project)

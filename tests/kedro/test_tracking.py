@@ -32,6 +32,7 @@ def test_without_a_run_there_is_no_sink():
     assert stage_sink("ssl") is None
 
 
+@pytest.mark.slow
 def test_metrics_are_buffered_until_flushed(store, run):
     sink = stage_sink("ssl")
     for step in range(1500):  # more than a batch of MLflow holds

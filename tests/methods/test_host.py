@@ -143,6 +143,7 @@ def test_all_that_is_trained_is_optimised_once():
     assert {id(p) for p in owned} == {id(p) for p in learner.parameters() if p.requires_grad}
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss():
     learner = learner_of("instance")
     optimizer = torch.optim.SGD(learner.parameters(), lr=0.05)

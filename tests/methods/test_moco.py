@@ -12,6 +12,8 @@ from samix.config.mixing import MaskAdjustConfig
 from samix.mixup import Policy, draw_pairing
 from samix.mixup.policy import two_parents
 
+pytestmark = pytest.mark.slow
+
 
 def gradients(module):
     return {name: p.grad for name, p in module.named_parameters() if p.grad is not None}

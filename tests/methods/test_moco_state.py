@@ -32,6 +32,7 @@ def train(learner, optimizers, steps):
         learner.after_step(context(number))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options"),
     [(kind, {}) for kind in KINDS]

@@ -11,6 +11,8 @@ from helpers.steps import step_of as step
 from helpers.tiny_moco import CONFIG, SAMIX, batch_of, context, learner_of, new_keys
 from samix.config.mixing import ClusterConfig, MaskAdjustConfig
 
+pytestmark = pytest.mark.slow
+
 CROSS_VIEWS = list(naive_moco.CROSS_VIEWS)
 
 

@@ -18,6 +18,8 @@ from samix.config.data import AugmentConfig, SupervisedAugmentConfig
 from samix.data import Augment, MemoryStore, Normalize, SupervisedAugment
 from samix.data.batches import GlobalBatches
 
+pytestmark = pytest.mark.slow
+
 aten = torch.ops.aten
 READS = {
     aten._local_scalar_dense.default,

@@ -148,6 +148,7 @@ def test_resume_is_exact(learner):
         assert torch.equal(resumed.state_dict()[key], value)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_on_frozen_labels(learner):
     learner.memory.update = lambda index, features: torch.zeros(())
     losses = [row["loss"] for row in train(learner, [0] * 100)]

@@ -12,6 +12,8 @@ from samix.methods.mixer_training import MixerTraining
 from samix.methods.supervised import Supervised, head_names, plain_weight
 from samix.mixup import Mixup, draw_lam
 
+pytestmark = pytest.mark.slow
+
 THETA_K = "momentum_classifier."
 
 

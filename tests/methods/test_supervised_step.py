@@ -11,6 +11,8 @@ from helpers.steps import step_of as step
 from helpers.tiny_supervised import KINDS, batch_of, context, learner_of
 from samix.config.mixing import MaskAdjustConfig, MaskLossConfig
 
+pytestmark = pytest.mark.slow
+
 LOSSES = {"loss_plain", "loss_mixed", "mask_loss", "mixer_local", "mixer_global"}
 
 

@@ -16,6 +16,8 @@ from samix.mixup import AlignMix
 from samix.mixup.policies import alignmix
 from samix.mixup.policies.alignmix import alignment
 
+pytestmark = pytest.mark.slow
+
 
 def sinkhorn(cost, eps=0.1, most=100, tolerance=0.1):
     """Cuturi's steps in the potentials of a batch of costs (N, P, P), float64; stops at the tolerance."""

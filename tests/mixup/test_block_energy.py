@@ -51,6 +51,7 @@ def test_energies(b, kinds):
         assert value.item() == pytest.approx(naive_energy(energy, sample, labels[sample].tolist()), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("b", "kinds"), [(2, 2), (2, 3), (2, 4), (3, 2)])
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10_000))

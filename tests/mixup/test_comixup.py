@@ -16,6 +16,8 @@ from samix.core.step import BatchShape
 from samix.mixup import CoMixup, ImageInfo, PairInfo
 from samix.mixup.joint_masks import JointMasks, energy, find_masks
 
+pytestmark = pytest.mark.slow
+
 
 def wanted(seed, m=3, side=2, groups=1, **options):
     """A problem as the policy puts it, of random saliency."""

@@ -69,6 +69,7 @@ def test_lam_zero_fills_what_the_centre_allows():
     assert min(lams) == 0 and max(lams) == 0.75
 
 
+@pytest.mark.slow
 def test_centres_are_uniform_over_the_image():
     """A box of two rows and two columns ends at its centre, and each centre comes up equally often."""
     rows, columns = np.zeros(8, dtype=int), np.zeros(12, dtype=int)

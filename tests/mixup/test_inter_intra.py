@@ -16,6 +16,7 @@ def info_of(first, second):
     return PairInfo(ImageInfo(labels=torch.as_tensor(first)), ImageInfo(labels=torch.as_tensor(second)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     h=st.integers(1, 12),
@@ -42,6 +43,7 @@ def test_each_pair_by_its_own_labels(h, w, lam, seed, pairs):
         torch.testing.assert_close(out.mask[n], expected.float(), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.2, 1.5])
 def test_lam_within_a_cluster_follows_its_own_distribution(alpha):
     pair = torch.zeros(2, 1, 3, 2, 2)

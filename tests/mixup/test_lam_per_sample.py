@@ -44,6 +44,7 @@ def mixed(policy, images, lams, seed=0):
     return mixed_batch(policy, images, np.array(lams), seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAKERS)
 @settings(deadline=None, max_examples=30)
 @given(

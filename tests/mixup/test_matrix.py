@@ -24,6 +24,8 @@ from samix.mixup.policies.adautomix import AdversarialMixer
 from samix.mixup.table import SCENARIOS, example, incompatibility, matrix_rows, name_of
 from samix.nn import Classifier, Encoder, build_backbone
 
+pytestmark = pytest.mark.slow
+
 CNN = BackboneConfig(channels=(4, 4, 6, 8))
 VIT = BackboneConfig(name="test_vit", stem="imagenet", image_size=32, tap=2)
 BATCH, CLASSES, SIZE, STEP = 4, 3, 32, StepContext(seed=0, step=1, total_steps=10, epoch=0)

@@ -81,6 +81,7 @@ def test_a_reweighing_policy_says_so():
     assert not mixed_batch(TransMix(), images, 0.4).final
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases())
 def test_shape_and_rows_of_every_policy(name, tmp_path):
     """(K, M) rows and weights, one mask for two parents, K for more; of two the first is the image itself."""
@@ -105,6 +106,7 @@ def test_shape_and_rows_of_every_policy(name, tmp_path):
         assert out.final == (not policy.requires_outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["comixup", "adautomix", "supermix of three"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_the_sum_over_all_parents(name, smoothing, tmp_path):
@@ -136,6 +138,7 @@ def ranks(two_ranks):
 
 @pytest.mark.parametrize("everywhere", [True, False], ids=["all ranks", "this rank"])
 @pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.slow
 def test_rows_of_the_rank_and_of_the_global_batch(ranks, name, everywhere):
     """On two ranks: `index` counts as `everywhere` says, and images and targets come from these rows."""
     crossing, members = 0, []

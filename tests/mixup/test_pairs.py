@@ -13,6 +13,7 @@ from samix.mixup import CutMix, GridMix, ImageInfo, Mixup, Pairing, ResizeMix, m
 POLICIES = {"mixup": Mixup(), "cutmix": CutMix(), "gridmix": GridMix(), "resizemix": ResizeMix()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("several", [False, True], ids=["batch", "sample"])
 @settings(deadline=None, max_examples=40)

@@ -38,6 +38,7 @@ def place(out):
     return "plain" if out.mask is None and lam_of(out) == 1 else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "probability"), [("soft", 1.0), ("hard", 0.7)])
 def test_places_and_probability(kind, probability):
     drawn = Counter(place(run(PatchUp(kind), seed=seed)) for seed in range(900))
@@ -51,6 +52,7 @@ def test_a_batch_that_is_left_alone():
     assert torch.equal(out.images, IMAGES) and lam_of(out) == 1 and out.features is None
 
 
+@pytest.mark.slow
 def test_images_are_cut_by_a_lam_of_their_own():
     cut = [out for out in (run(PatchUp(), 0.5, seed) for seed in range(400)) if out.features is None]
     shares = [lam_of(out) for out in cut]
@@ -92,6 +94,7 @@ def test_blocks_by_loops(c, h, w, seed, kind, block):
     np.testing.assert_array_equal(found, naive_altered(policy, (c, h, w), seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "block"), [(32, 7), (28, 7), (27, 5), (20, 5), (19, 3), (8, 3), (3, 3), (2, 1), (1, 1)]
 )

@@ -82,6 +82,7 @@ def commands():
     return [{key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in one)} for one in pairs]
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_are_valid_and_mean_what_it_says():
     found = [Settings("fashion_mnist", changes) for changes in commands()]
     assert [(one.sl_training.policy.name, one.sl_training.policy.alpha) for one in found] == [

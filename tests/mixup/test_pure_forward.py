@@ -16,6 +16,8 @@ from samix.mixup.boxes import Box, BoxDraws, as_boxes
 from samix.mixup.draws import HostOnly
 from samix.mixup.lam import pair_weights
 
+pytestmark = pytest.mark.slow
+
 ALL, SEEDS = cases(), range(3)
 FEATURES = (4, 12, 12)
 every_policy = pytest.mark.parametrize("name", ALL)

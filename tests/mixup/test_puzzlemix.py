@@ -85,6 +85,7 @@ def spec_energy(images, saliency, z, lam, labels=3, weights=(1.2, 0.5, 0.2)):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "blocks"), [((16, 16), 2), ((16, 24), 4), ((14, 10), 2), ((16, 32), 8)])
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
 def test_energy_pixel_by_pixel(monkeypatch, size, blocks, lam):
@@ -141,6 +142,7 @@ def naively_moved(image, saliency, mask, t, price):
     return torch.cat(rows, dim=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["cut", "descent"])
 @pytest.mark.parametrize("price", [None, 0.01])
 @pytest.mark.parametrize(("size", "t_size", "t"), [((16, 16), -1, 4), ((16, 24), None, 4), ((32, 32), 2, 16)])
@@ -238,6 +240,7 @@ def test_images_are_compared_as_they_were(monkeypatch):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["cut", "descent"])
 @settings(deadline=None, max_examples=25)
 @given(
@@ -264,6 +267,7 @@ def test_images_keep_their_type(dtype):
     assert out.images.dtype == dtype and out.mask.dtype == out.weights.dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [2, 4, 8])
 def test_the_descent_waits_for_nothing(monkeypatch, blocks):
     monkeypatch.setattr(PuzzleMix, "_draw_blocks", lambda *_: blocks)

@@ -75,6 +75,7 @@ def test_draw_inside_the_scope(ratios, lam):
     assert ratios == [lam]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "lam"), [("draw", 0.05), ("draw", 0.9), ("scope", 0.5)])
 def test_uniform_in_the_scope(ratios, size, lam):
     draws(ResizeMix(size, (0.2, 0.6)), lam, times=1000)

@@ -80,6 +80,7 @@ def boxed(centre, size, lam):
     return range(max(0, centre - half), min(size, centre + half))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_boxes", [False, True])
 @pytest.mark.parametrize("lam", [0.0, 0.37, 0.8, 0.99, 1.0])
 @pytest.mark.parametrize("size", [(16, 16), (9, 22)])

@@ -46,6 +46,7 @@ def test_given_lam_is_not_used():
     assert lam_of(run(SmoothMix(), *pair, lam=0.0)) == lam_of(run(SmoothMix(), *pair, lam=1.0))
 
 
+@pytest.mark.slow
 def test_spots_are_anywhere():
     pair = torch.zeros(2, 1, 3, 4, 6)
     spots = [run(SmoothMix(), *pair, seed=seed).mask.flatten().argmin().item() for seed in range(2400)]

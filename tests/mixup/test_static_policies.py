@@ -55,6 +55,7 @@ def mixed(policy, images, lam, seed=0):
     return mixed_batch(policy, images, lam, seed, index=rows.roll(1), info=info)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATIC)
 @settings(deadline=None, max_examples=40)
 @given(n=st.integers(2, 5), h=SIZES, w=SIZES, lam=ANY_LAM, seed=st.integers(0, 1000))

@@ -83,6 +83,7 @@ def sums_to_one(name):
     return not name.startswith("tokenmix") or "normal" in name or "area" in name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 @settings(deadline=None, max_examples=40)
 @given(

@@ -18,6 +18,7 @@ def watch(net, stage):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stem", "stride"), [("cifar", 4), ("imagenet", 16)])
 @pytest.mark.parametrize(("name", "channels", "width"), [
     ("resnet18", 256, 512), ("resnet34", 256, 512), ("resnet50", 1024, 2048)
@@ -92,6 +93,7 @@ def test_other_families():
     assert out.pooled.shape == (1, backbone.width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

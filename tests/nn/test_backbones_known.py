@@ -13,6 +13,8 @@ from samix.mixup.mixer.mixer import Mixer
 from samix.nn import BACKBONES, build_backbone
 from samix.nn.table import image_size
 
+pytestmark = pytest.mark.slow
+
 DEIT, SWIN = "deit_small_patch16_224", "swin_tiny_patch4_window7_224"
 
 # name, stem, side of the image: channels, side and stride of the tap's map, width of the pooled output

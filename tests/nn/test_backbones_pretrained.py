@@ -21,6 +21,7 @@ def published(name, folder, suffix=".pth", classes=CLASSES):
     return path, state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("name", ["resnet18", "resnet18.tv_in1k"])
 def test_file(name, suffix, tmp_path):
@@ -63,6 +64,7 @@ def test_nothing_is_loaded_unless_asked():
     assert torch.equal(backbone.net.conv1.weight, before)
 
 
+@pytest.mark.slow
 def test_files_that_do_not_fit(tmp_path):
     def attempt(path):
         config = BackboneConfig(stem="imagenet", pretrained=True, pretrained_file=path)

@@ -10,6 +10,8 @@ from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.nn import build_backbone, frozen_copy
 
+pytestmark = pytest.mark.slow
+
 SMALL = (4, 4, 8, 8)
 DEIT = BackboneConfig(name="deit_small_patch16_224", stem="imagenet", image_size=64)
 SWIN = BackboneConfig(name="swin_tiny_patch4_window7_224", stem="imagenet", image_size=64)

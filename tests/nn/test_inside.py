@@ -10,6 +10,8 @@ from samix.config.networks import BackboneConfig
 from samix.core.errors import ConfigError
 from samix.nn import build_backbone, frozen_copy
 
+pytestmark = pytest.mark.slow
+
 SMALL = (4, 4, 8, 8)
 CNN = BackboneConfig(channels=SMALL)
 WIDE = BackboneConfig(name="wrn28_8")

@@ -11,6 +11,8 @@ from samix.config.networks import BackboneConfig
 from samix.nn import build_backbone
 from samix.nn.narrow import SubsampledConv2d, subsample_narrow_convolutions
 
+pytestmark = pytest.mark.slow
+
 STEPS = """
 import sys, torch
 from samix.config.networks import BackboneConfig

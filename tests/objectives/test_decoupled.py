@@ -149,6 +149,7 @@ def test_loops(float64, name, kind):
     torch.testing.assert_close(found, torch.tensor(looped(criterion, outputs, FIRST, SECOND, lam, rest)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(deadline=None, max_examples=30)
 @given(lam=st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)), seed=st.integers(0, 99))
@@ -172,6 +173,7 @@ def test_pairs_of_one_class_have_plain_cross_entropy(float64, name):
     torch.testing.assert_close(gradient, want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("lam", [0.0, 0.3, 1.0])
 def test_gradients(float64, name, lam):
@@ -272,6 +274,7 @@ def test_options_without_a_taker_are_refused(options, says):
         MixedLossConfig(**options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bce", "dm_ce", "dm_bce"])
 @pytest.mark.parametrize("kind", ["cutmix", "samix"])
 def test_a_host_with_another_loss_changes_that_loss_alone(kind, name):

@@ -73,6 +73,7 @@ def settings(tmp_path):
     return SETTINGS.changed(changes, "test")
 
 
+@pytest.mark.slow
 def test_both_train_it_and_agree(settings, monkeypatch):
     monkeypatch.setitem(CHAINS, "ssl", CHAIN)
     trial = Trial(variant="none", host="ssl", settings=settings, seed=0, backbone="resnet18")

@@ -293,6 +293,7 @@ def test_before_epoch_runs_between_epochs_and_nowhere_else(tmp_path):
     torch.testing.assert_close(learner.linear.bias, plain.linear.bias + 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 5, 7, 8, 9])
 def test_before_epoch_is_not_repeated_by_a_resumed_run(tmp_path, stop):
     """Its effect is in the checkpoint of the epoch's end, or comes again with the steps before it."""

@@ -10,6 +10,8 @@ from helpers.toys import toy_job, train
 from samix.config.mixing import ClusterConfig
 from samix.core.errors import TrainingError
 
+pytestmark = pytest.mark.slow
+
 
 class Tiny:
     """Batches of one of the tiny hosts; one image is spoilt at one step."""

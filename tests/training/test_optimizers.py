@@ -55,6 +55,7 @@ def made(net, name, decay_all=True):
     return make_optimizer(OptimizedModules([net], config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay_all", [True, False])
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])

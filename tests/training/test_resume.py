@@ -27,6 +27,7 @@ def full(folder, **training):
     return train(job, learner, on_epoch_end=validate), state_of(learner, job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [3, 4, 5])
 @pytest.mark.parametrize("fails_at", [2, 4, 8, 11])
 def test_stopped_and_started_equals_uninterrupted(tmp_path, every, fails_at):
@@ -80,6 +81,7 @@ def flip(data):
     return data[:200] + bytes(255 - b for b in data[200:260]) + data[260:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, flip, lambda _: b"", lambda _: b"no checkpoint", lambda d: d[:10]])
 def test_a_damaged_checkpoint_is_named_and_training_starts_anew(tmp_path, caplog, damage):
     history, _ = full(tmp_path)

@@ -103,6 +103,7 @@ def test_mask_loss_of_half_precision_is_computed_in_float32():
     torch.testing.assert_close(loss_of(mask, 0.3, config), loss_of(mask.float(), 0.3, config))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     lam=st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1)),
@@ -172,6 +173,7 @@ def test_pairs_of_one_label_are_mixed_evenly():
         adjusted(mask, 0.4, mode="auto_label")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("largest", "shape"), [(0.8, (9, 12)), (2.0, (9, 12)), (4.0, (5, 3))])
 def test_smoothing_is_a_gaussian_of_one_sigma_per_batch(float64, largest, shape):
     mask = masks_of(2, *shape).double()

@@ -149,6 +149,7 @@ def test_infinite_logits_are_clamped():
     assert out.mask.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [*OPTIONS, *LISTS], ids=str)
 def test_the_device_is_not_waited_for(options):
     """Fake tensors have no values: a look at one would raise."""
