@@ -24,7 +24,7 @@ test-fast: $(VENV)/installed-dev
 	$(BIN)/pytest -m fast --durations=10 --durations-min=1
 
 test-compile: $(VENV)/installed-dev
-	$(BIN)/pytest -m compile
+	$(BIN)/pytest -m "compile and not long"
 
 docs: $(VENV)/installed
 	$(BIN)/samix table policies --into docs/policies.md

@@ -107,12 +107,13 @@ def test_a_step_is_one_graph_and_equals_eager(name, double):
     assert compared(HOSTS[name](), aot_eager) == 1
 
 
-@pytest.mark.parametrize("kind", ["none", "mixup", "samix"])
+@pytest.mark.parametrize("kind", ["none", "mixup", pytest.param("samix", marks=pytest.mark.long)])
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor requires the C++ compiler g++")
 def test_inductor_compiles_a_supervised_step_once(kind, double):
     assert compared(supervised(kind, SHORT), compile_fx, steps=3) == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor requires the C++ compiler g++")
 def test_inductor_compiles_a_step_of_samix_c_once(double):
     assert compared(moco("cluster", backbone=SHORT), compile_fx, steps=3) == 1
