@@ -32,6 +32,11 @@ class Pairing(NamedTuple):
             return type(x)(*(self.select(part) for part in x))
         return _rows(distributed.all_gather(x) if self.everywhere else x, self.index)
 
+    @property
+    def across_ranks(self) -> bool:
+        """Whether partners may be images of other ranks, so that `select` gathers."""
+        return self.everywhere and distributed.world_size() > 1
+
     def with_own(self, n: int) -> Tensor:
         """(2, n): the rows themselves, counted as `index` counts, and their partners."""
         start = distributed.rank() * n if self.everywhere else 0

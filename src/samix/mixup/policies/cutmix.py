@@ -30,12 +30,12 @@ class CutMix(Policy):
     ) -> Mixed:
         """See Policy; for one box per batch only the pixels in the box are selected from the partners.
 
-        Partners of all ranks are selected whole, as each rank has a box of its own.
+        Partners of other ranks are selected whole, as each rank has a box of its own.
         """
         mask = draws.boxes.mask_outside(images)
         if draws.host is None:
             return two_parents(blend(images, pairing.select(others), mask), pairing, draws.weights, mask)
         mixed, box = images.clone(), draws.host.value
-        inside = pairing.select(others)[box.at] if pairing.everywhere else pairing.select(others[box.at])
+        inside = pairing.select(others)[box.at] if pairing.across_ranks else pairing.select(others[box.at])
         mixed[box.at] = inside
         return two_parents(mixed, pairing, draws.weights, mask)
