@@ -36,9 +36,22 @@ def test_partners_selected_late(name, several, n, h, w, seed):
 def test_ranks_gather_tensors_of_equal_shapes(name, monkeypatch):
     """Whatever they draw: partners of all ranks are gathered whole, though each rank has its own box."""
     sent = []
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
     monkeypatch.setattr(distributed, "all_gather", lambda x: sent.append(x.shape) or x)
     images = torch.rand(2, 3, 16, 16)
     for seed in range(4):
         draws = draws_of(POLICIES[name], images, 0.8, seed)._replace(pairing=Pairing(torch.tensor([1, 0])))
         mix(POLICIES[name], images, draws)
     assert sent == [images.shape] * 4
+
+
+def test_one_process_selects_only_the_box(monkeypatch):
+    """Pairings of all ranks and of this one are the same then: CutMix copies no more than its box."""
+    sent = []
+    monkeypatch.setattr(distributed, "all_gather", lambda x: sent.append(x.shape) or x)
+    images = torch.rand(2, 3, 16, 16)
+    draws = draws_of(CutMix(), images, 0.8, 0)._replace(pairing=Pairing(torch.tensor([1, 0])))
+    mixed = mix(CutMix(), images, draws)
+    (shape,) = sent
+    assert shape == images[draws.policy.host.value.at].shape and shape[2] * shape[3] < 256
+    torch.testing.assert_close(mixed.images, torch.where(mixed.mask.bool(), images, images.flip(0)))
